@@ -1,0 +1,148 @@
+"""Everything that can go wrong with a video or a channel, in one tree and one table.
+
+    ArchiveError                 carries a kind of the table below and the raw line
+    ├── PermanentError           YouTube will not give it: never tried again by itself
+    ├── DeferredError            not before a certain time: no attempt is spent
+    ├── TransientError           worth another attempt, up to the limit
+    ├── FleetError               YouTube refuses us, not the video: all hosts stop, the attempt is given back
+    └── SetupError               our own set-up is wrong: the session stops, no attempt is spent
+
+`error(kind, message)` makes the right one. A foreign exception is mapped where the foreign library is called:
+yt-dlp's in `youtube`, S3's in `store`, ffmpeg's in `streams`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+
+class ArchiveError(Exception):
+    """`kind` is a slug of KINDS; `message` is the raw line for the record; `str()` shows both."""
+
+    treatment: ClassVar[str]
+
+    def __init__(self, kind: str, message: str = ""):
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message or KINDS[kind].meaning
+
+    def __str__(self):
+        return f"{self.kind}: {self.message}"
+
+
+class PermanentError(ArchiveError):
+    treatment = "permanent"
+
+
+class DeferredError(ArchiveError):
+    """`not_before` is when another look is worth it, or None when nobody said."""
+
+    treatment = "deferred"
+
+    def __init__(self, kind: str, message: str = "", *, not_before: datetime | None = None):
+        super().__init__(kind, message)
+        self.not_before = not_before
+
+
+class TransientError(ArchiveError):
+    treatment = "transient"
+
+
+class FleetError(ArchiveError):
+    treatment = "fleet"
+
+
+class SetupError(ArchiveError):
+    treatment = "setup"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the taxonomy: `meaning` and `advice` are sentences for staff."""
+
+    slug: str
+    type: type[ArchiveError]
+    meaning: str
+    advice: str
+
+
+KINDS: dict[str, Kind] = {
+    kind.slug: kind
+    for kind in (
+        Kind("private", PermanentError, "The video is private.", "Ask its owner to make it public or unlisted, then retry."),
+        Kind("removed", PermanentError, "The video was removed, or never existed.", "Nothing can be done, unless its owner restores it."),
+        Kind("terminated", PermanentError, "YouTube closed the account.", "Nothing can be done; ask the person for a new channel."),
+        Kind(
+            "members_only",
+            PermanentError,
+            "Only paying members of the channel may watch it.",
+            "Set MASSDL_COOKIES_FILE to the cookies of an account that is a member, then retry.",
+        ),
+        Kind(
+            "age_restricted",
+            PermanentError,
+            "YouTube shows it to signed-in adults only.",
+            "Set MASSDL_COOKIES_FILE to the cookies of a signed-in adult, then retry.",
+        ),
+        Kind(
+            "geo_blocked",
+            PermanentError,
+            "Its owner does not show it in the country of our servers.",
+            "Set MASSDL_PROXY to a proxy in a country where it is shown, then retry.",
+        ),
+        Kind("payment", PermanentError, "It must be bought or rented.", "It cannot be archived; skip it."),
+        Kind("copyright", PermanentError, "It is blocked by a copyright claim.", "Nothing can be done, unless the claim is lifted."),
+        Kind(
+            "channel_missing",
+            PermanentError,
+            "There is no such channel or playlist.",
+            "Check the URL in the sheet for a typing error, correct it and import again.",
+        ),
+        Kind(
+            "empty",
+            PermanentError,
+            "The channel shows no videos.",
+            "Open it in a browser: if videos are there, scan again later; else remove it from the sheet.",
+        ),
+        Kind("upcoming", DeferredError, "It has not been shown yet.", "Nothing to do: it is tried again after its announced time."),
+        Kind("live_now", DeferredError, "It is being broadcast at this moment.", "Nothing to do: it is tried again when it is over."),
+        Kind("network", TransientError, "The connection to YouTube failed.", "Check this host's network and proxy, then retry."),
+        Kind("incomplete", TransientError, "Fewer bytes arrived than were announced.", "Retry; if it stays, look at the network."),
+        Kind("forbidden", TransientError, "YouTube refused the media file.", "Retry; if many fail so, update yt-dlp."),
+        Kind("no_formats", TransientError, "YouTube offered nothing that can be downloaded.", "Update yt-dlp, then retry."),
+        Kind("storage", TransientError, "The storage did not take the file.", "Look at the S3 server's state and space, then retry."),
+        Kind("media", TransientError, "The file could not be put together.", "Retry; if it stays, report it with the raw line."),
+        Kind("lost", TransientError, "The worker died in the middle of it.", "Look at the workers' logs and memory, then retry."),
+        Kind(
+            "unknown", TransientError, "Something that was not seen before.", "Retry; if it stays, update yt-dlp and report the raw line."
+        ),
+        Kind(
+            "rate_limited",
+            FleetError,
+            "YouTube asks us to slow down.",
+            "Nothing to do: all requests pause. Lower MASSDL_REQUESTS_PER_SECOND.",
+        ),
+        Kind(
+            "bot_check",
+            FleetError,
+            "YouTube takes us for a robot.",
+            "All requests pause. Lower MASSDL_REQUESTS_PER_SECOND, or set MASSDL_COOKIES_FILE or MASSDL_PROXY.",
+        ),
+        Kind("captcha", FleetError, "YouTube wants a puzzle solved.", "All requests pause. Set MASSDL_COOKIES_FILE or MASSDL_PROXY."),
+        Kind("session_limited", FleetError, "YouTube limits this visitor for a while.", "Nothing to do: all requests pause for an hour."),
+        Kind("misconfigured", SetupError, "Our own set-up is wrong.", "Run `manage.py mass_download --check` and mend what it names."),
+    )
+}
+
+
+def error(kind: str, message: str = "", *, not_before: datetime | None = None) -> ArchiveError:
+    """An error of the class that `kind` belongs to. Raises KeyError for a kind that is not in the table."""
+    cls = KINDS[kind].type
+    if cls is DeferredError:
+        return DeferredError(kind, message, not_before=not_before)
+    return cls(kind, message)
+
+
+def advice_for(kind: str) -> str:
+    """The sentence for staff; a kind of an older release gets that of `unknown`."""
+    return KINDS.get(kind, KINDS["unknown"]).advice

@@ -1,0 +1,187 @@
+"""What was asked for, what was tried, and what all hosts share: sessions, scans, attempts, limits, budget, workers."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from people.models import Channel
+from videos.models import Video
+
+
+class DownloadSession(models.Model):
+    """What one import or one `mass_download` asked for: a scan for each of its channels, and the options for its videos.
+
+    `options` holds `ingestion.options.Options` as JSON. `problems` are the refused rows of the sheets, each
+    {"source", "row", "value", "message"}.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        PAUSED = "paused"
+        CANCELLED = "cancelled"
+        FINISHED = "finished"
+
+    uuid = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
+    source = models.CharField(max_length=300, help_text="Files or words this session was made from.")
+    options = models.JSONField(default=dict)
+    problems = models.JSONField(default=list, blank=True)
+    state = models.CharField(max_length=10, choices=State, db_default=State.RUNNING, default=State.RUNNING)
+    state_reason = models.TextField(blank=True, db_default="", default="", help_text="Why it is paused or was stopped.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["id"], condition=Q(state="running"), name="session_running")]
+
+    def __str__(self):
+        return f"Session {self.pk}"
+
+
+class Scan(models.Model):
+    """One listing of one channel, asked for by a session.
+
+        pending ──claim──> running ──> done
+           ^                  └──────> failed    the channel is missing, terminated...; or its attempts are spent
+           └── later attempt ─┘
+
+    `new` videos were made by this scan or taken over from an older session; `already_stored` and `left_alone` were
+    known before, in that state, and are not this session's work. `left_alone` are {kind: number of videos}.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    session = models.ForeignKey(DownloadSession, models.CASCADE, related_name="scans", db_index=False)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="scans")
+    state = models.CharField(max_length=8, choices=State, db_default=State.PENDING, default=State.PENDING)
+    seen = models.PositiveIntegerField(db_default=0, default=0)
+    expected = models.PositiveIntegerField(null=True, blank=True)
+    new = models.PositiveIntegerField(db_default=0, default=0)
+    already_stored = models.PositiveIntegerField(db_default=0, default=0)
+    left_alone = models.JSONField(default=dict, db_default={}, blank=True)
+    attempts = models.PositiveSmallIntegerField(db_default=0, default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")
+    error_message = models.TextField(blank=True, db_default="", default="")
+    claim_id = models.UUIDField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=100, blank=True, db_default="", default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "channel"], name="scan_once_per_session"),
+            models.CheckConstraint(condition=~Q(state="failed") | Q(error_kind__gt=""), name="scan_failed_has_error_kind"),
+        ]
+        indexes = [models.Index(fields=["next_attempt_at", "id"], condition=Q(state__in=["pending", "running"]), name="scan_open")]
+
+    def __str__(self):
+        return f"Scan {self.pk} of {self.channel}"
+
+
+class Attempt(models.Model):
+    """One try at one video by one worker; its id is the fencing token of the claim. Kept as the audit trail."""
+
+    class Outcome(models.TextChoices):
+        RUNNING = "", "running"
+        STORED = "stored"
+        UNAVAILABLE = "unavailable"
+        FAILED = "failed"
+        RETRY = "retry", "to be tried again"
+        DEFERRED = "deferred", "not before its time"
+        HANDED_BACK = "handed_back", "handed back"
+        LOST = "lost", "lost with its worker"
+
+    video = models.ForeignKey(Video, models.CASCADE, related_name="tries")
+    session = models.ForeignKey(DownloadSession, models.SET_NULL, null=True, blank=True, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    worker = models.CharField(max_length=100)
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=12, choices=Outcome, blank=True, db_default="", default="")
+    error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")
+    error_message = models.TextField(blank=True, db_default="", default="", help_text="The raw line, as the failing part said it.")
+    way = models.CharField(max_length=5, blank=True, db_default="", default="", help_text="copy, mux or spool.")
+    bytes_stored = models.PositiveBigIntegerField(db_default=0, default=0)
+    upload = models.JSONField(null=True, blank=True, help_text="State of the upload, enough to go on or to abort it.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self):
+        return f"Attempt {self.number} at {self.video_id}"
+
+
+class LiveProgress(models.Model):
+    """How far a running attempt is; written every second or so, in an unlogged table: a crash may lose it."""
+
+    attempt = models.OneToOneField(Attempt, models.CASCADE, primary_key=True, related_name="live")
+    bytes_done = models.PositiveBigIntegerField(db_default=0, default=0)
+    bytes_total = models.PositiveBigIntegerField(null=True, blank=True)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "live progress"
+
+    def __str__(self):
+        return f"{self.bytes_done} of {self.bytes_total}"
+
+
+class Limits(models.Model):
+    """The one row (id 1) of limits for all hosts. Locking it is the mutex of every claim."""
+
+    max_concurrent_channels = models.PositiveSmallIntegerField(db_default=3, default=3)
+    max_concurrent_videos_per_channel = models.PositiveSmallIntegerField(db_default=2, default=2)
+    paused = models.BooleanField(db_default=False, default=False, help_text="Nothing new is claimed while this is set.")
+
+    class Meta:
+        verbose_name_plural = "limits"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="limits_one_row")]
+
+    def __str__(self):
+        return f"{self.max_concurrent_channels} channels, {self.max_concurrent_videos_per_channel} videos each"
+
+
+class Budget(models.Model):
+    """The shared allowance of requests to YouTube for one identity, and the breaker that stops them all.
+
+    `next_slot_at` is when the next request may leave (GCRA's theoretical arrival time).
+    """
+
+    identity = models.CharField(max_length=100, primary_key=True, help_text="guest, or the name of the cookies file.")
+    next_slot_at = models.DateTimeField(db_default=Now())
+    hour_started_at = models.DateTimeField(db_default=Now())
+    used_this_hour = models.PositiveIntegerField(db_default=0, default=0)
+    closed_until = models.DateTimeField(null=True, blank=True, help_text="No request leaves before.")
+    closed_reason = models.CharField(max_length=30, blank=True, db_default="", default="")
+    refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="In a row; each doubles the wait.")
+
+    def __str__(self):
+        return self.identity
+
+
+class Worker(models.Model):
+    """A process that takes work, as it last said of itself."""
+
+    name = models.CharField(max_length=100, primary_key=True, help_text="host:supervisor:process")
+    queue = models.CharField(max_length=20)
+    version = models.CharField(max_length=100, blank=True, db_default="", default="")
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.name

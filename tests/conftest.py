@@ -1,0 +1,25 @@
+from collections.abc import Iterator
+
+import pytest
+
+from demo.object_store import S3Server, serve_s3
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_xdist_suffix):
+    """The tests' own PostgreSQL need not outlive a power cut."""
+    import psycopg
+    from django.conf import settings
+
+    from massdl_site.embedded import postgres_url
+
+    with psycopg.connect(postgres_url(settings.VAR_DIR / "postgres"), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with one bucket; it wants parts in order beyond 256 MiB."""
+    with serve_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server

@@ -1,0 +1,37 @@
+"""Typed factories: a valid row of each kind, with what the test cares about given by name."""
+
+import itertools
+from typing import Any
+
+from ingestion.models import DownloadSession
+from people.models import Channel, Person
+from videos.models import Video
+
+_count = itertools.count(1)
+
+
+def make_person(**over: Any) -> Person:
+    number = next(_count)
+    return Person.objects.create(**{"name": f"Person {number}", "email": f"person{number}@example.org", **over})
+
+
+def make_channel(**over: Any) -> Channel:
+    number = next(_count)
+    handle = f"https://www.youtube.com/@channel{number}"
+    fields = {"url": handle, "canonical_url": handle, "title": f"Channel {number}", **over}
+    return Channel.objects.create(**{"person": over.get("person") or make_person(), **fields})
+
+
+def make_session(**over: Any) -> DownloadSession:
+    return DownloadSession.objects.create(**{"source": "test", **over})
+
+
+def make_video(**over: Any) -> Video:
+    number = next(_count)
+    channel = over.pop("channel", None) or make_channel()
+    fields = {"external_id": f"video{number:06d}", "title": f"Video {number}", "channel": channel, "person": channel.person}
+    if over.get("status") == "stored":
+        fields |= {"storage_key": f"key/{number}", "file_size": 1000, "checksum": "c2hhMjU2-1"}
+    if over.get("status") in ("failed", "unavailable"):
+        fields |= {"error_kind": "network"}
+    return Video.objects.create(**{**fields, **over})

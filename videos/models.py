@@ -1,0 +1,127 @@
+"""Videos: what YouTube says of them, what was stored, and the work still to do."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from people.models import Channel, Person
+from videos.querysets import VideoQuerySet
+
+
+class Video(models.Model):
+    """One video of one channel, and the truth about its download.
+
+        pending ──claim──> downloading ──> stored
+           ^                    ├────────> unavailable   YouTube will not give it (a permanent kind of error)
+           │                    ├────────> failed        its attempts are spent
+           └── later attempt ───┴────────> skipped       a rule or staff said no
+
+    `retry()` brings failed, unavailable and skipped ones back to pending. The lease columns are set while, and only
+    while, the video is downloading; workers change a row only `where claim_id = theirs`. Never `.save()` a whole row.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        DOWNLOADING = "downloading"
+        STORED = "stored"
+        FAILED = "failed"
+        UNAVAILABLE = "unavailable"
+        SKIPPED = "skipped"
+
+    class Wanted(models.TextChoices):
+        RUN = "run"
+        PAUSE = "pause"
+        CANCEL = "cancel"
+
+    # identity
+    uuid = models.UUIDField(default=uuid.uuid4, editable=False)
+    extractor = models.CharField(max_length=40, db_default="youtube", default="youtube")
+    external_id = models.CharField("YouTube id", max_length=64)
+    person = models.ForeignKey(Person, models.PROTECT, related_name="videos", db_index=False)
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="videos")
+    # the session this video is worked for; named by string, the one relation that points up the house
+    session = models.ForeignKey("ingestion.DownloadSession", models.SET_NULL, null=True, blank=True, related_name="videos", db_index=False)
+
+    # what YouTube says
+    title = models.CharField(max_length=300, blank=True, db_default="", default="")
+    description = models.TextField(blank=True, db_default="", default="")
+    duration = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds.")
+    upload_date = models.DateField(null=True, blank=True)
+    upload_date_is_exact = models.BooleanField(db_default=False, default=False)
+    view_count = models.PositiveBigIntegerField(null=True, blank=True)
+    live_status = models.CharField(max_length=20, blank=True, db_default="", default="")
+    availability = models.CharField(max_length=20, blank=True, db_default="", default="")
+
+    # what was stored
+    status = models.CharField(max_length=12, choices=Status, db_default=Status.PENDING, default=Status.PENDING)
+    storage_key = models.CharField(max_length=500, blank=True, db_default="", default="")
+    file_size = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes.")
+    checksum = models.CharField(
+        max_length=80, blank=True, db_default="", default="", help_text="SHA-256 over the SHA-256 of each part, as S3 writes it."
+    )
+    crc32 = models.CharField("CRC-32", max_length=8, blank=True, db_default="", default="", help_text="Of the whole file.")
+    part_size = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes of a part of the upload.")
+    container = models.CharField(max_length=10, blank=True, db_default="", default="")
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    fps = models.FloatField(null=True, blank=True)
+    vcodec = models.CharField("video codec", max_length=40, blank=True, db_default="", default="")
+    acodec = models.CharField("audio codec", max_length=40, blank=True, db_default="", default="")
+    stored_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    # the work
+    attempts = models.PositiveSmallIntegerField(db_default=0, default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    priority = models.SmallIntegerField(db_default=0, default=0, help_text="Higher goes first.")
+    wanted = models.CharField(max_length=6, choices=Wanted, db_default=Wanted.RUN, default=Wanted.RUN)
+    error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")
+    error_message = models.TextField(blank=True, db_default="", default="")
+
+    # the lease: the attempt that holds the video, whose it is, and until when
+    claim_id = models.BigIntegerField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=100, blank=True, db_default="", default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = VideoQuerySet.as_manager()
+
+    class Meta:
+        ordering = [F("upload_date").desc(nulls_last=True), "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["uuid"], name="video_uuid"),
+            models.UniqueConstraint(fields=["extractor", "external_id"], name="video_external_id"),
+            models.UniqueConstraint(fields=["storage_key"], condition=Q(storage_key__gt=""), name="video_storage_key"),
+            models.CheckConstraint(
+                condition=~Q(status="stored") | Q(storage_key__gt="", file_size__isnull=False, checksum__gt=""),
+                name="video_stored_has_key_size_checksum",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["failed", "unavailable"]) | Q(error_kind__gt=""), name="video_failed_has_error_kind"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="downloading", claim_id__isnull=False, lease_owner__gt="", lease_expires_at__isnull=False)
+                | (~Q(status="downloading") & Q(claim_id__isnull=True, lease_owner="", lease_expires_at__isnull=True)),
+                name="video_lease_iff_downloading",
+            ),
+        ]
+        indexes = [
+            models.Index(F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_newest"),
+            models.Index("status", F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_status_newest"),
+            models.Index("person", F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_person_newest"),
+            models.Index("session", "status", name="video_session_status"),
+            models.Index(
+                "channel", F("priority").desc(), "next_attempt_at", "id", condition=Q(status="pending"), name="video_due_by_channel"
+            ),
+            models.Index(fields=["channel", "id"], condition=Q(status="downloading"), name="video_downloading"),
+            models.Index(fields=["error_kind"], condition=Q(status="failed"), name="video_failed_kind"),
+            models.Index(fields=["stored_at"], condition=Q(status="stored"), name="video_stored_at"),
+        ]
+
+    def __str__(self):
+        return self.title or self.external_id
+
+    @property
+    def url(self) -> str:
+        return f"https://www.youtube.com/watch?v={self.external_id}"
