@@ -26,6 +26,7 @@ lint: setup  ## style, missing migrations, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m massdl_site.configuration --check
 
 format: setup  ## put the code in its form
 	$(BIN)/ruff check --fix .
@@ -38,3 +39,6 @@ lock: setup  ## resolve pyproject.toml into requirements*.txt
 
 bench: setup  ## measure against yt-dlp and boto3; writes bench/results/
 	$(BIN)/python -m bench
+
+docs: setup  ## write docs/configuration.md and .env.example from the settings
+	$(BIN)/python -m massdl_site.configuration

@@ -106,6 +106,12 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("upcoming", DeferredError, "It has not been shown yet.", "Nothing to do: it is tried again after its announced time."),
         Kind("live_now", DeferredError, "It is being broadcast at this moment.", "Nothing to do: it is tried again when it is over."),
+        Kind(
+            "budget_spent",
+            DeferredError,
+            "This hour's requests to YouTube are used up.",
+            "Nothing to do: it goes on in the next hour. MASSDL_REQUESTS_PER_HOUR sets how many there are.",
+        ),
         Kind("network", TransientError, "The connection to YouTube failed.", "Check this host's network and proxy, then retry."),
         Kind("incomplete", TransientError, "Fewer bytes arrived than were announced.", "Retry; if it stays, look at the network."),
         Kind("forbidden", TransientError, "YouTube refused the media file.", "Retry; if many fail so, update yt-dlp."),

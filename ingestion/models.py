@@ -100,6 +100,7 @@ class Attempt(models.Model):
         FAILED = "failed"
         RETRY = "retry", "to be tried again"
         DEFERRED = "deferred", "not before its time"
+        REFUSED = "refused", "refused by YouTube"
         HANDED_BACK = "handed_back", "handed back"
         LOST = "lost", "lost with its worker"
 
@@ -148,6 +149,11 @@ class Limits(models.Model):
     class Meta:
         verbose_name_plural = "limits"
         constraints = [models.CheckConstraint(condition=Q(id=1), name="limits_one_row")]
+
+    @classmethod
+    def row(cls) -> "Limits":
+        """The one row, made anew if somebody removed it."""
+        return cls.objects.get_or_create(pk=1)[0]
 
     def __str__(self):
         return f"{self.max_concurrent_channels} channels, {self.max_concurrent_videos_per_channel} videos each"

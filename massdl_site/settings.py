@@ -1,12 +1,15 @@
 """Settings: one file; installations differ by environment variables only (docs/configuration.md)."""
 
+import contextlib
+import os
 import secrets
+import warnings
 from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from massdl_site import embedded, env
+from massdl_site import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -16,13 +19,18 @@ VAR_DIR = Path(
     env.text("MASSDL_VAR_DIR", str(BASE_DIR / "var"), shown="var", meaning="Folder for what the project writes on this machine.")
 )
 DEBUG = env.flag("MASSDL_DEBUG", False, meaning="Show tracebacks in the browser. Never on a public machine.")
-DEMO = env.flag("MASSDL_DEMO", False, meaning="Install the demo app with its local stand-in for YouTube. Development only.")
+DEMO = env.flag(
+    "MASSDL_DEMO",
+    not os.environ.get("DATABASE_URL", "").strip(),
+    shown="true where DATABASE_URL is not set",
+    meaning="Install the demo app with its local stand-in for YouTube. Never in production.",
+)
 ALLOWED_HOSTS = env.listing("MASSDL_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"), meaning="Host names the site answers to.")
 CSRF_TRUSTED_ORIGINS = env.listing(
     "MASSDL_CSRF_TRUSTED_ORIGINS", meaning="Origins behind a TLS proxy, such as https://archive.example.org."
 )
 HTTPS = env.flag("MASSDL_HTTPS", False, meaning="The site is served over HTTPS: secure cookies, HSTS, redirects.")
-TIME_ZONE = env.text("MASSDL_TIME_ZONE", "UTC", meaning="Time zone of the admin, such as Europe/Berlin.")
+TIME_ZONE = env.time_zone("MASSDL_TIME_ZONE", "UTC", meaning="Time zone of the admin, such as Europe/Berlin.")
 LOG_LEVEL = env.choice("MASSDL_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), meaning="Least level that is logged.")
 
 
@@ -33,8 +41,12 @@ def _secret_key() -> str:
     file = VAR_DIR / "secret_key"
     if not file.exists():
         VAR_DIR.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(50))
+        own = VAR_DIR / f"secret_key.{os.getpid()}"
+        own.touch(mode=0o600)
+        own.write_text(secrets.token_urlsafe(50))
+        with contextlib.suppress(FileExistsError):  # of two first starts at once one is first
+            os.link(own, file)
+        own.unlink()
     return file.read_text()
 
 
@@ -109,20 +121,23 @@ DATABASE_URL = env.text(
     shown="an embedded PostgreSQL under var/",
     meaning="PostgreSQL 14 or newer, such as postgres://massdl:PASSWORD@db:5432/massdl.",
 )
+if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://")):
+    raise ImproperlyConfigured("DATABASE_URL names another database; allowed: postgres://USER:PASSWORD@HOST:PORT/NAME.")
+EMBEDDED = {"ENGINE": "massdl_site.embedded", "NAME": "postgres", "HOST": str(VAR_DIR / "postgres")}
 DATABASES = {
     "default": {
-        **dj_database_url.parse(DATABASE_URL or embedded.postgres_url(VAR_DIR / "postgres")),
+        **(dj_database_url.parse(DATABASE_URL) if DATABASE_URL else EMBEDDED),
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }
 }
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL names another database; allowed: postgres://USER:PASSWORD@HOST:PORT/NAME.")
 
 # --- Object storage ---------------------------------------------------------------------------------------------------
 env.group("Object storage")
 S3_BUCKET = env.text("MASSDL_S3_BUCKET", meaning="Bucket for the videos. Unset: a local folder instead.")
-S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", meaning="Address of an S3 server other than AWS.")
+S3_ENDPOINT_URL = env.address(
+    "AWS_S3_ENDPOINT_URL", schemes=("http", "https"), meaning="Address of an S3 server other than AWS, such as http://storage:8333."
+)
 S3_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID", secret=True, meaning="Access key; unset: boto3's own search (roles, profiles).")
 S3_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", secret=True, meaning="Secret of the access key.")
 S3_SESSION_TOKEN = env.text("AWS_SESSION_TOKEN", secret=True, meaning="Token of temporary credentials.")
@@ -186,7 +201,12 @@ WHITENOISE_USE_FINDERS = True
 env.group("YouTube")
 YTDLP_OPTIONS = env.json_object("MASSDL_YTDLP_OPTIONS", meaning="Options handed to yt-dlp's Python interface, last word.")
 YTDLP_COOKIES_FILE = env.text("MASSDL_COOKIES_FILE", meaning="cookies.txt of a signed-in account.")
-YTDLP_PROXY = env.text("MASSDL_PROXY", secret=True, meaning="Proxy for all requests to YouTube.")
+YTDLP_PROXY = env.address(
+    "MASSDL_PROXY",
+    schemes=("http", "https", "socks4", "socks5", "socks5h"),
+    secret=True,
+    meaning="Proxy for all requests to YouTube.",
+)
 REQUESTS_PER_SECOND = env.number("MASSDL_REQUESTS_PER_SECOND", 1.0, meaning="Requests to YouTube, over all hosts together.")
 REQUESTS_PER_HOUR = env.whole("MASSDL_REQUESTS_PER_HOUR", 900, at_least=1, meaning="Most requests to YouTube in an hour, over all hosts.")
 BREAKER_SECONDS = env.number(
@@ -209,14 +229,20 @@ BACKOFF_BASE_SECONDS = env.number("MASSDL_BACKOFF_SECONDS", 1, meaning="Wait bef
 MAX_ATTEMPTS = env.whole("MASSDL_MAX_ATTEMPTS", 3, at_least=1, meaning="Attempts at a video before it counts as failed.")
 ORGANISE_BY_PERSON = env.flag("MASSDL_ORGANISE_BY_PERSON", True, meaning="Begin object keys with the person's name and number.")
 
+AFTER_ENROLMENT = "ingestion.api.start_after_import"  # a confirmed sheet starts a session
+
+# django-q2 warns of a queue without a timeout, which is meant here: a lease, not a timeout, ends a hung scan or download
+warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
+
 # Messages are wake-ups only ("there is work"): the truth is in the rows, so losing or repeating one harms nothing.
 Q_CLUSTER = {
     "name": "massdl",
+    "cluster_name": "control",
     "label": "Queue",
     "orm": "default",
     "workers": SCAN_WORKERS,
-    "timeout": 900,
-    "retry": 1000,
+    "timeout": None,
+    "retry": 60,
     "max_attempts": 1,
     "ack_failures": True,
     "queue_limit": 1,
@@ -226,10 +252,11 @@ Q_CLUSTER = {
     "poll": 0.5,
     "guard_cycle": 1,
     "recycle": 500,
+    "max_rss": 1_000_000,  # KB
     "scheduler": False,
     "daemonize_workers": True,
     "log_level": LOG_LEVEL,
-    "ALT_CLUSTERS": {"download": {"workers": DOWNLOAD_WORKERS, "timeout": None, "retry": 60}},
+    "ALT_CLUSTERS": {"download": {"workers": DOWNLOAD_WORKERS}},
 }
 
 LOGGING = {

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.object_store import S3Server, serve_s3
+from demo.youtube_twin import Twin
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,20 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server with one bucket; it wants parts in order beyond 256 MiB."""
     with serve_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def twin() -> Iterator[Twin]:
+    """A local YouTube. Its media stay between runs; its log, faults and settings are shared by the tests: see `fresh_twin`."""
+    from django.conf import settings
+
+    with Twin(settings.VAR_DIR / "twin") as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_twin(twin: Twin) -> Iterator[Twin]:
+    """The same, with an empty log, no faults and its first settings; and left so."""
+    twin.reset()
+    yield twin
+    twin.reset()

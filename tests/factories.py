@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from ingestion.models import DownloadSession
+from ingestion.models import Attempt, DownloadSession, Scan
 from people.models import Channel, Person
 from videos.models import Video
 
@@ -24,6 +24,17 @@ def make_channel(**over: Any) -> Channel:
 
 def make_session(**over: Any) -> DownloadSession:
     return DownloadSession.objects.create(**{"source": "test", **over})
+
+
+def make_scan(**over: Any) -> Scan:
+    fields = {"session": over.get("session") or make_session(), "channel": over.get("channel") or make_channel()}
+    if over.get("state") == "failed":
+        fields |= {"error_kind": "network"}
+    return Scan.objects.create(**{**fields, **over})
+
+
+def make_attempt(**over: Any) -> Attempt:
+    return Attempt.objects.create(**{"video": over.get("video") or make_video(), "number": 1, "worker": "host:supervisor:1", **over})
 
 
 def make_video(**over: Any) -> Video:

@@ -1,8 +1,17 @@
 """States of videos and the transitions that staff may ask for; workers' own transitions stand in ingestion.leases."""
 
+import re
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from people.models import Person
+
+SHORTEST_WORD = 3
+"""Letters a trigram index needs; a shorter word alone would read the whole table."""
+VIDEO_LINK = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/live/|/embed/)([\w-]{11})(?![\w-])")
+MOST_PEOPLE = 100
 
 
 class VideoQuerySet(models.QuerySet):
@@ -31,6 +40,22 @@ class VideoQuerySet(models.QuerySet):
         """Pending, but held back: by staff, or until a later attempt."""
         return self.filter(status="pending").filter(~Q(wanted="run") | Q(next_attempt_at__gt=Now()))
 
+    def search(self, text: str):
+        """By words of the title, a person's name, YouTube's id or a link; text of one or two letters only as an id.
+
+        The people are fetched first: with their ids as constants PostgreSQL can join three index scans, which it
+        cannot do with a subquery under OR.
+        """
+        text = text.strip().replace("\x00", "")
+        if not text:
+            return self
+        link = VIDEO_LINK.search(text)
+        found = Q(extractor="youtube", external_id=link[1] if link else text)
+        words = text.split()
+        if max(map(len, words)) >= SHORTEST_WORD:
+            found |= _all_words("title", words) | Q(person__in=_people_named(words))
+        return self.filter(found)
+
     def retry(self) -> int:
         """Make the retriable ones due at once, with all their attempts before them."""
         return self.retriable().update(status="pending", wanted="run", attempts=0, next_attempt_at=Now(), error_kind="", error_message="")
@@ -38,3 +63,15 @@ class VideoQuerySet(models.QuerySet):
     def resume(self) -> int:
         """Make the waiting ones due at once; their spent attempts still count."""
         return self.waiting().update(wanted="run", next_attempt_at=Now())
+
+    def skip(self) -> int:
+        """Leave the unstored ones alone for good, or until a retry; what went wrong before stays on record."""
+        return self.filter(status__in=["pending", "failed", "unavailable"]).update(status="skipped")
+
+
+def _all_words(field: str, words: list[str]) -> Q:
+    return Q(*(Q(**{f"{field}__icontains": word}) for word in words))
+
+
+def _people_named(words: list[str]) -> list[int]:
+    return list(Person.objects.filter(_all_words("name", words)).order_by("id").values_list("pk", flat=True)[:MOST_PEOPLE])

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ('worker', models.CharField(max_length=100)),
                 ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, choices=[('', 'running'), ('stored', 'Stored'), ('unavailable', 'Unavailable'), ('failed', 'Failed'), ('retry', 'to be tried again'), ('deferred', 'not before its time'), ('handed_back', 'handed back'), ('lost', 'lost with its worker')], db_default='', default='', max_length=12)),
+                ('outcome', models.CharField(blank=True, choices=[('', 'running'), ('stored', 'Stored'), ('unavailable', 'Unavailable'), ('failed', 'Failed'), ('retry', 'to be tried again'), ('deferred', 'not before its time'), ('refused', 'refused by YouTube'), ('handed_back', 'handed back'), ('lost', 'lost with its worker')], db_default='', default='', max_length=12)),
                 ('error_kind', models.CharField(blank=True, db_default='', default='', max_length=30)),
                 ('error_message', models.TextField(blank=True, db_default='', default='', help_text='The raw line, as the failing part said it.')),
                 ('way', models.CharField(blank=True, db_default='', default='', help_text='copy, mux or spool.', max_length=5)),

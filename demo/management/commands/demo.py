@@ -1,0 +1,116 @@
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from demo.world import SHEETS, World, forget, open_world
+
+USER = "admin"
+STOP_SECONDS = 30
+
+
+class Command(BaseCommand):
+    help = (
+        "Try massdl on this machine: a database, an S3 server, a local stand-in for YouTube (not YouTube itself), workers and "
+        "the admin at 127.0.0.1:8000, with an example sheet downloading. With --once: the sheet to its end, without the admin."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser):
+        parser.add_argument("--once", action="store_true", help="run the sheet to its end and exit with the code of mass_download")
+        parser.add_argument("--input", action="append", metavar="FILE", help="a sheet of your own (default: the example sheets)")
+        parser.add_argument("--report-file", metavar="FILE", help="with --once: write the report as JSON")
+        parser.add_argument("--port", type=int, default=8000, help="port of the admin (default: 8000)")
+        parser.add_argument("--fresh", action="store_true", help="begin with an empty archive")
+        parser.add_argument("--keep", action="store_true", help="look at a finished archive again instead of beginning anew")
+
+    def handle(self, *args, once, input, report_file, port, fresh, keep, **options):
+        folder = settings.VAR_DIR / "demo"
+        finished = folder / "finished"
+        if fresh or (finished.exists() and not keep and not once):
+            self.stdout.write("Beginning with an empty archive.")
+            forget(folder)
+        finished.unlink(missing_ok=True)
+        sheets = input or [str(sheet) for sheet in sorted(SHEETS.iterdir())]
+        self.stdout.write("Starting PostgreSQL, an S3 server and a local stand-in for YouTube...")
+        with open_world(folder, dict(os.environ)) as world:
+            if world.run("migrate", "--verbosity", "0"):
+                raise CommandError("The demo's tables could not be made; see above.")
+            raise SystemExit(self._once(world, sheets, report_file) if once else self._serve(world, sheets, port))
+
+    def _once(self, world: World, sheets: list[str], report_file: str | None) -> int:
+        report = ["--report-file", report_file] if report_file else []
+        return self._patiently(world.manage("mass_download", *_inputs(sheets), *report, "--progress-interval", "5"))
+
+    def _patiently(self, process: subprocess.Popen) -> int:
+        """Ctrl-C reaches the child as well: wait for it to hand its work back."""
+        while True:
+            with suppress(KeyboardInterrupt):
+                return process.wait()
+
+    def _serve(self, world: World, sheets: list[str], port: int) -> int:
+        _refuse_taken(port)
+        password = self._login(world)
+        if world.run("mass_download", *_inputs(sheets), "--detach", stdout=subprocess.DEVNULL) not in (0, 1):
+            raise CommandError("The sheet could not be imported; see above.")
+        gunicorn = [sys.executable, "-m", "gunicorn", "massdl_site.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
+        web = subprocess.Popen([*gunicorn, "--log-level", "warning"], env=world.environment, cwd=settings.BASE_DIR)
+        workers = world.manage("workers", "--stop-with-parent")
+        self.stdout.write(self.style.SUCCESS(f"\nThe admin: http://127.0.0.1:{port}/admin/   user: {USER}   password: {password}"))
+        self.stdout.write("YouTube is a local stand-in here; nothing leaves this machine. Stop with Ctrl-C.\n")
+        try:
+            return self._watch(world, web, workers)
+        finally:
+            for process in (web, workers):
+                process.terminate()
+            for process in (web, workers):
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_SECONDS)
+                process.kill()
+
+    def _watch(self, world: World, web: subprocess.Popen, workers: subprocess.Popen) -> int:
+        """Show the newest session's progress until Ctrl-C; 1 when the web server or the workers ended by themselves."""
+        progress = world.manage("mass_download", "--resume", "--progress-interval", "5")
+        try:
+            while web.poll() is None and workers.poll() is None:
+                if progress is not None and progress.poll() is not None:
+                    (world.folder / "finished").touch()
+                    progress = None
+                    self.stdout.write("The example sheet is done. The admin stays; stop with Ctrl-C.")
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            return 0
+        self.stderr.write("The web server or the workers ended by themselves; see above.")
+        return 1
+
+    def _login(self, world: World) -> str:
+        """Make the admin's user once; its password is kept beside the data."""
+        file = world.folder / "postgres" / "demo-password"
+        if not file.exists():
+            password = secrets.token_urlsafe(9)
+            environment = {**world.environment, "DJANGO_SUPERUSER_PASSWORD": password}
+            World(world.folder, environment, world.twin).run(
+                "createsuperuser", "--noinput", "--username", USER, "--email", "admin@example.org", stdout=subprocess.DEVNULL
+            )
+            file.write_text(password)
+        return file.read_text()
+
+
+def _inputs(sheets: list[str]) -> list[str]:
+    return [word for sheet in sheets for word in ("--input", str(Path(sheet)) if sheet != "-" else "-")]
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as exc:
+            raise CommandError(f"Port {port} is in use on this machine: choose another, for example --port 8001.") from exc

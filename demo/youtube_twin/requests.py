@@ -1,0 +1,87 @@
+"""What comes in and what goes out, free of sockets."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from demo.youtube_twin.media import MediaFile
+
+# (how a host ends, how a path begins) -> the word under which it is counted
+KINDS = (
+    ("www.youtube.com", "/watch", "watch"),
+    ("www.youtube.com", "/youtubei/v1/player", "player"),
+    ("www.youtube.com", "/youtubei/v1/browse", "browse"),
+    ("www.youtube.com", "/youtubei/", "innertube"),
+    ("manifest.googlevideo.com", "/", "manifest"),
+    (".googlevideo.com", "/", "media"),
+    (".ytimg.com", "/", "image"),
+    (".ggpht.com", "/", "image"),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """`target` is path and query as sent; `body` the JSON of a POST, {} without."""
+
+    method: str
+    host: str
+    target: str
+    range: str | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        parts = urlsplit(self.target)
+        object.__setattr__(self, "path", parts.path)
+        object.__setattr__(self, "query", dict(parse_qsl(parts.query)))
+
+    path: str = field(init=False)
+    query: dict[str, str] = field(init=False)
+
+    @property
+    def client(self) -> str | None:
+        """The innertube client that asks, such as WEB."""
+        return self.body.get("context", {}).get("client", {}).get("clientName")
+
+    @property
+    def line(self) -> str:
+        """What faults are matched against."""
+        return f"{self.method} {self.host}{self.target} {self.range or ''}"
+
+    @property
+    def kind(self) -> str:
+        return next((kind for host, path, kind in KINDS if self.host.endswith(host) and self.path.startswith(path)), "page")
+
+
+@dataclass(frozen=True)
+class Response:
+    """`body` is bytes, or a file of which ranges may be asked."""
+
+    status: int
+    content_type: str
+    body: bytes | MediaFile = b""
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200) -> "Response":
+        return cls(status, "application/json; charset=UTF-8", json.dumps(value).encode())
+
+    @classmethod
+    def html(cls, page: bytes, status: int = 200) -> "Response":
+        return cls(status, "text/html; charset=utf-8", page)
+
+    @classmethod
+    def text(cls, text: str, status: int = 200, content_type: str = "text/plain") -> "Response":
+        return cls(status, content_type, text.encode())
+
+    @classmethod
+    def file(cls, file: MediaFile, content_type: str) -> "Response":
+        return cls(200, content_type, file)
+
+
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """The object in a request's body; {} for anything else."""
+    try:
+        value = json.loads(raw) if raw else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

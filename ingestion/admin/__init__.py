@@ -1,0 +1,13 @@
+"""The admin of the work: sessions, scans, attempts, and what all hosts share."""
+
+from django.contrib import admin
+from django_q.models import Failure, OrmQ, Schedule, Success
+
+from ingestion.admin import attempts, fleet, scans, sessions, videos
+
+__all__ = ["attempts", "fleet", "scans", "sessions", "videos"]
+
+# The queue carries wake-ups only: its pages would show nothing of the work and offer to delete what drives it.
+for model in (Success, Failure, Schedule, OrmQ):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)

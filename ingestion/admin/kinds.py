@@ -1,0 +1,34 @@
+"""The words of the taxonomy, for every page that shows an error."""
+
+from typing import ClassVar
+
+from unfold.decorators import display
+
+from ingestion.errors import KINDS
+from videos.admin import NOTHING, kind_label
+
+MEANINGS = {kind.slug: kind.meaning for kind in KINDS.values()}
+ADVICE = {kind.slug: kind.advice for kind in KINDS.values()}
+
+
+class ErrorWords:
+    """Columns and fields for a model with `error_kind` and `error_message`; for an admin or an inline."""
+
+    error_words: ClassVar = MEANINGS
+    error_advice: ClassVar = ADVICE
+
+    @display(description="error")
+    def problem(self, row):
+        return kind_label(row.error_kind, MEANINGS)
+
+    @display(description="what this means")
+    def what_it_means(self, row):
+        return MEANINGS.get(row.error_kind, NOTHING)
+
+    @display(description="what to do")
+    def what_to_do(self, row):
+        return ADVICE.get(row.error_kind, NOTHING)
+
+    @display(description="raw message")
+    def raw_message(self, row):
+        return row.error_message or NOTHING

@@ -1,0 +1,69 @@
+"""Rows against objects, to the byte: does the archive hold exactly what its record says?"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+
+from ingestion.errors import KINDS, ArchiveError
+from ingestion.models import Scan
+from ingestion.store import Store
+from videos.models import Video
+
+
+def differences(store: Store, report: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """A sentence for each disagreement between rows, objects and (when given) a session's report; none is the proof.
+
+    Every stored object is read whole and its size and checksums are computed anew.
+    """
+    objects = dict(store.list_keys())
+    yield from _rows_against_objects(store, objects)
+    yield from _objects_without_rows(objects)
+    yield from _failures_without_reason()
+    if report is not None:
+        yield from _report_against_rows(report["videos"])
+
+
+def _rows_against_objects(store: Store, objects: Mapping[str, int]) -> Iterator[str]:
+    stored = Video.objects.stored().values_list("external_id", "storage_key", "file_size", "checksum", "crc32", "part_size")
+    for name, key, size, checksum, crc32, part_size in stored.iterator(chunk_size=500):
+        if key not in objects:
+            yield f"{name} is stored, but there is no object {key}"
+            continue
+        yield from _object_against_row(store, name, key, part_size, (size, checksum, crc32))
+
+
+def _object_against_row(store: Store, name: str, key: str, part_size: int, recorded: tuple[int, str, str]) -> Iterator[str]:
+    try:
+        seen = store.examine(key, part_size)
+    except ArchiveError as exc:
+        yield f"{name}: the object {key} cannot be read: {exc}"
+        return
+    for what, row, there in zip(("size", "checksum", "CRC-32"), recorded, (seen.size, seen.checksum, seen.crc32), strict=True):
+        if row != there:
+            yield f"{name}: {what} is {row} in the row, {there} in the object {key}"
+
+
+def _objects_without_rows(objects: Iterable[str]) -> Iterator[str]:
+    known = set(Video.objects.exclude(storage_key="").values_list("storage_key", flat=True))
+    for key in objects:
+        if key not in known:
+            yield f"the object {key} has no row"
+
+
+def _failures_without_reason() -> Iterator[str]:
+    for name, kind in Video.objects.retriable().exclude(status="skipped").values_list("external_id", "error_kind"):
+        if kind not in KINDS:
+            yield f"{name} is not stored, and its kind {kind!r} has no advice"
+    for scan, kind in Scan.objects.filter(state=Scan.State.FAILED).values_list("pk", "error_kind"):
+        if kind not in KINDS:
+            yield f"scan {scan} failed, and its kind {kind!r} has no advice"
+
+
+def _report_against_rows(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    told = {video["id"]: video for video in told}
+    rows = Video.objects.filter(pk__in=told).values_list("pk", "status", "storage_key", "file_size", "checksum", "error_kind")
+    for pk, *row in rows:
+        said = [told[pk][name] for name in ("status", "key", "size", "checksum", "error_kind")]
+        if said != row:
+            yield f"the report says {said} of video {pk}, its row {row}"
+    yield from (f"video {pk} of the report has no row" for pk in told.keys() - {row[0] for row in rows})

@@ -1,0 +1,128 @@
+"""The shared allowance of requests to YouTube, and the breaker: what keeps YouTube's patience on all hosts together.
+
+Each request reserves the next free slot in one UPDATE and sleeps until it comes (GCRA: the caller sleeps the answer, so
+nobody polls and nobody starves). A refusal closes the breaker for everybody; when its time is over one worker at a time
+may probe (`leases.claim` sees to that) until YouTube answers again.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from ingestion.errors import FleetError, error
+from ingestion.models import Budget
+
+LONGEST_CLOSURE = timedelta(days=1)
+SLEEP_SLICE_SECONDS = 0.5
+
+RESERVE = """
+UPDATE ingestion_budget SET
+    next_slot_at = greatest(next_slot_at, clock_timestamp()) + %(interval)s,
+    used_this_hour = CASE WHEN hour_started_at <= clock_timestamp() - interval '1 hour' THEN 1 ELSE used_this_hour + 1 END,
+    hour_started_at = CASE WHEN hour_started_at <= clock_timestamp() - interval '1 hour'
+                           THEN clock_timestamp() ELSE hour_started_at END
+WHERE identity = %(identity)s
+  AND (closed_until IS NULL OR closed_until <= clock_timestamp())
+  AND (used_this_hour < %(per_hour)s OR hour_started_at <= clock_timestamp() - interval '1 hour')
+RETURNING extract(epoch FROM next_slot_at - %(interval)s - clock_timestamp())
+"""
+
+
+def identity() -> str:
+    """Who we are to YouTube: `guest`, or the account of the cookies file."""
+    return settings.YTDLP_COOKIES_FILE or "guest"
+
+
+def spend(*, check: Callable[[], None] = lambda: None, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Take one request out of the budget and wait for its slot; `check` is called while waiting and may raise.
+
+    Outside a transaction, so that nobody waits for our commit. Raises the breaker's FleetError while it is closed, and
+    DeferredError until the hour is over when its allowance is spent.
+    """
+    wait = _reserve()
+    while wait > 0:
+        check()
+        sleep(min(wait, SLEEP_SLICE_SECONDS))
+        wait -= SLEEP_SLICE_SECONDS
+
+
+def _reserve() -> float:
+    """Seconds until the slot that is ours now."""
+    values = {
+        "identity": identity(),
+        "interval": timedelta(seconds=1 / settings.REQUESTS_PER_SECOND),
+        "per_hour": settings.REQUESTS_PER_HOUR,
+    }
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(RESERVE, values)
+            if row := cursor.fetchone():
+                return float(row[0])
+        if Budget.objects.filter(identity=identity()).exists():
+            _raise_if_closed()
+        else:
+            Budget.objects.bulk_create([Budget(identity=identity())], ignore_conflicts=True)
+
+
+def _raise_if_closed() -> None:
+    """Returns when requests may leave again by now."""
+    closed = closed_until()
+    if closed is None:
+        return
+    until, kind = closed
+    if kind == "budget_spent":
+        raise error(kind, "This hour's requests are used up.", not_before=until)
+    raise BreakerClosed(kind, "Stopped before asking: the breaker is closed.")
+
+
+class BreakerClosed(FleetError):
+    """No request left us: another one had been refused before."""
+
+
+def refused(kind: str) -> datetime:
+    """Close the breaker after YouTube refused with `kind`; returns until when. Refusals of requests that were already
+    on their way change nothing."""
+    Budget.objects.get_or_create(identity=identity())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE ingestion_budget SET
+                closed_until = CASE WHEN closed_until > clock_timestamp() THEN closed_until
+                               ELSE clock_timestamp() + least(%(base)s * power(2, least(refusals, 20)), %(longest)s) END,
+                refusals = CASE WHEN closed_until > clock_timestamp() THEN refusals ELSE refusals + 1 END,
+                closed_reason = %(kind)s
+            WHERE identity = %(identity)s RETURNING closed_until
+            """,
+            {
+                "base": timedelta(seconds=settings.BREAKER_SECONDS),
+                "longest": LONGEST_CLOSURE,
+                "kind": kind,
+                "identity": identity(),
+            },
+        )
+        return cursor.fetchone()[0]
+
+
+def accepted() -> bool:
+    """YouTube answered: open the breaker for everybody. True when it had not been open."""
+    return bool(
+        Budget.objects.filter(identity=identity(), refusals__gt=0, closed_until__lte=Now()).update(
+            refusals=0, closed_until=None, closed_reason=""
+        )
+    )
+
+
+def closed_until() -> tuple[datetime, str] | None:
+    """Until when nothing may be asked, and the kind of refusal; None while requests may leave."""
+    spent = Budget.objects.filter(identity=identity(), closed_until__gt=Now()).values_list("closed_until", "closed_reason").first()
+    if spent:
+        return spent
+    full = Budget.objects.filter(
+        identity=identity(), used_this_hour__gte=settings.REQUESTS_PER_HOUR, hour_started_at__gt=Now() - timedelta(hours=1)
+    ).values_list(F("hour_started_at") + timedelta(hours=1), flat=True)
+    return (full[0], "budget_spent") if full else None

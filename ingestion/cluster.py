@@ -1,0 +1,97 @@
+"""One django-q2 cluster in a process of its own, made to end as a whole and to stop on time.
+
+`manage.py workers` runs one of these for each queue. What a stock cluster lacks is added through public interfaces: no
+process outlives its parent, a wake-up is acknowledged before the work (an hour-long download is not delivered again),
+and stopping is a flag in shared memory that workers read without a lock.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from multiprocessing.sharedctypes import RawValue
+
+from django.db import DatabaseError, InterfaceError, connection
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 20
+STOP_SECONDS = 20
+PR_SET_PDEATHSIG = 1
+SUPERVISOR_VARIABLE = "WORKERS_SUPERVISOR"
+
+_stop_at = RawValue("d", 0.0)  # monotonic time at which running work must be handed back; 0: no stop was asked for
+
+
+def is_stopping() -> bool:
+    """Take no new work."""
+    return _stop_at.value > 0
+
+
+def must_stop_now() -> bool:
+    """Hand running work back."""
+    return 0 < _stop_at.value <= time.monotonic()
+
+
+def owner() -> str:
+    """This process's name on a lease: host, supervisor, process id."""
+    return f"{supervisor_prefix(os.environ.get(SUPERVISOR_VARIABLE, 'none'))}{os.getpid()}"
+
+
+def supervisor_prefix(token: str) -> str:
+    return f"{socket.gethostname()[:60]}:{token}:"
+
+
+def end_with_parent(signal_number: int = signal.SIGKILL) -> None:
+    """Ask the kernel to send this process a signal when the thread that started it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def run() -> int:
+    """Run the cluster named by Q_CLUSTER_NAME until told to stop; returns the exit code.
+
+    SIGTERM lets running work go on for GRACE_SECONDS, SIGINT hands it back at once; both take nothing new.
+    """
+    from django_q.cluster import Cluster
+    from django_q.signals import pre_execute
+
+    end_with_parent()
+    os.register_at_fork(after_in_child=end_with_parent)
+    pre_execute.connect(_acknowledge_first, weak=False)
+    cluster = Cluster()
+    signal.signal(signal.SIGTERM, lambda *_: _ask_to_stop(GRACE_SECONDS))
+    signal.signal(signal.SIGINT, lambda *_: _ask_to_stop(0))
+    cluster.start()
+    while not is_stopping():
+        time.sleep(0.1)
+        if not cluster.sentinel.is_alive():
+            return 1
+    return _stop(cluster)
+
+
+def _ask_to_stop(grace: float) -> None:
+    asked = time.monotonic() + grace
+    _stop_at.value = min(_stop_at.value, asked) if _stop_at.value else asked
+
+
+def _stop(cluster) -> int:
+    """Stop within bounds: `Cluster.stop` waits for every worker, and one may hang."""
+    thread = threading.Thread(target=cluster.stop, daemon=True)
+    thread.start()
+    while thread.is_alive() and time.monotonic() < _stop_at.value + STOP_SECONDS:
+        thread.join(0.2)
+    return 1 if thread.is_alive() else 0
+
+
+def _acknowledge_first(sender, func, task, **kwargs) -> None:
+    """A signal handler that raises would end the worker; a wake-up that stays is delivered once more, no harm done."""
+    from django_q.brokers import get_broker
+
+    if ack_id := task.pop("ack_id", None):
+        try:
+            get_broker().acknowledge(ack_id)
+        except (DatabaseError, InterfaceError, OSError):
+            connection.close()

@@ -1,0 +1,131 @@
+"""What the command line shows: bars on a terminal, plain lines elsewhere, and a closing summary."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Protocol, TextIO
+
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from ingestion.checks import Finding
+from ingestion.progress import Progress
+
+TITLE_WIDTH = 44
+
+
+class Display(Protocol):
+    def show(self, progress: Progress) -> None: ...
+
+
+@contextmanager
+def display(out: TextIO, *, interval: timedelta) -> Iterator[Display]:
+    """Bars when `out` is a terminal, else one line every `interval`."""
+    if not out.isatty():
+        yield Lines(out, interval)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(file=out), transient=True) as bars:
+        yield BarsDisplay(bars)
+
+
+class Lines:
+    """A line when `interval` is over, and at the first change from nothing."""
+
+    def __init__(self, out: TextIO, interval: timedelta):
+        self._out, self._interval, self._last = out, interval.total_seconds(), None
+
+    def show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if self._last is not None and now - self._last < self._interval:
+            return
+        self._last = now
+        self._out.write(f"{timezone.localtime():%H:%M:%S} {headline(progress)}\n")
+        self._out.flush()
+
+
+class BarsDisplay:
+    """One bar for the session, one for each running download."""
+
+    def __init__(self, bars: Bars):
+        self._bars = bars
+        self._all = bars.add_task("session", total=None)
+        self._tasks: dict[int, Any] = {}
+
+    def show(self, progress: Progress) -> None:
+        done = progress.total - progress.unfinished
+        self._bars.update(self._all, description=headline(progress), completed=done, total=progress.total or None)
+        running = {run.video_id: run for run in progress.running}
+        for video_id in set(self._tasks) - set(running):
+            self._bars.remove_task(self._tasks.pop(video_id))
+        for video_id, run in running.items():
+            if video_id not in self._tasks:
+                self._tasks[video_id] = self._bars.add_task("  " + run.title[:TITLE_WIDTH], total=None)
+            self._bars.update(self._tasks[video_id], completed=run.bytes_done, total=run.bytes_total)
+
+
+def headline(progress: Progress) -> str:
+    """One line that says how far a session is."""
+    listed = progress.scans.total() - progress.scans_open
+    parts = [f"channels {listed}/{progress.scans.total()}", f"videos {progress.videos['stored']}/{progress.total} stored"]
+    for status, word in (("failed", "failed"), ("unavailable", "unavailable"), ("downloading", "running"), ("pending", "waiting")):
+        parts += [f"{progress.videos[status]} {word}"] if progress.videos[status] else []
+    parts += [_size(progress.bytes_stored)] if progress.bytes_stored else []
+    if progress.refused_until:
+        parts.append(f"YouTube: {progress.refused_kind} until {timezone.localtime(progress.refused_until):%H:%M:%S}")
+    return ", ".join(parts)
+
+
+def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
+    """The closing lines: what is stored, what is not and why, grouped by kind, each with its advice."""
+    totals = report["totals"]
+    yield f"Session {report['session']['id']}: {totals['stored']} of {totals['videos']} videos stored, {_size(totals['bytes_stored'])}."
+    if totals["already_stored"]:
+        yield f"In the archive before: {totals['already_stored']}."
+    if progress.state == "paused":
+        yield f"The session is paused. {progress.state_reason}".rstrip()
+    if totals["waiting"]:
+        yield _waiting(report, progress)
+    if report["failures"]:
+        yield "Not stored, by kind:"
+        for row in report["failures"]:
+            yield from _failure(row, report["channels"])
+
+
+def _waiting(report: dict[str, Any], progress: Progress) -> str:
+    line = f"Still waiting: {report['totals']['waiting']}"
+    if progress.next_due_at and progress.next_due_at > timezone.now():
+        line += f", the first until {timezone.localtime(progress.next_due_at):%Y-%m-%d %H:%M:%S}"
+    return f"{line}. Running workers go on by themselves; so does `mass_download --resume {report['session']['id']}`."
+
+
+def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[str]:
+    counts = [f"{row['videos']} videos"] if row["videos"] else []
+    counts += [f"{row['known_before']} known before"] if row["known_before"] else []
+    counts += [f"{row['channels']} channels"] if row["channels"] else []
+    yield f"  {row['kind']} ({', '.join(counts)}): {row['meaning']} {row['advice']}"
+    for channel in channels:
+        if channel["error_kind"] == row["kind"]:
+            yield f"    {channel['url']} ({channel['person']})"
+
+
+def problem_line(problem: dict[str, Any]) -> str:
+    """One refused row as a sentence: where, the value, what to do."""
+    where = f"{problem['source']}, row {problem['row']}" if problem["row"] is not None else problem["source"]
+    value = f" [{problem['value']}]" if problem["value"] else ""
+    return f"{where}:{value} {problem['message']}"
+
+
+def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    for finding in findings:
+        yield f"{'ok  ' if finding.good else 'FIX '} {finding.name}: {finding.seen}"
+        if not finding.good:
+            yield f"     {finding.fix}"
+
+
+def _size(count: int) -> str:
+    return filesizeformat(count).replace("\xa0", " ")

@@ -1,0 +1,111 @@
+"""The first page of the admin: what is in the archive, what is under way, what needs a hand.
+
+A constant number of queries, each over an index and no further than CAP rows.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.defaultfilters import truncatechars
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ingestion import budget
+from ingestion.admin.sessions import state_label
+from ingestion.admin.tallies import progress_cell, tallies_of
+from ingestion.errors import KINDS
+from ingestion.models import DownloadSession, Limits
+from ingestion.supervisor import live_supervisors
+from people.models import Person
+from videos.admin import table
+from videos.models import Video
+from videos.paginator import Count, capped_count
+
+CAP = 100_000
+MOST_SESSIONS = 5
+TILES = {
+    "stored": ("Stored", "check_circle"),
+    "downloading": ("Downloading now", "downloading"),
+    "pending": ("Waiting", "hourglass_empty"),
+    "failed": ("Failed", "error"),
+    "unavailable": ("Unavailable", "block"),
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number with the list it counts."""
+
+    title: str
+    icon: str
+    count: Count
+    href: str
+
+
+def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK: adds what this user may see to the context of the index."""
+    sees = request.user.has_perm
+    tiles = _tiles() if sees("videos.view_video") else []
+    return {
+        **context,
+        "title": "Overview",
+        "tiles": tiles,
+        "notices": _notices(tiles) if tiles else [],
+        "sessions": _sessions() if sees("ingestion.view_downloadsession") else None,
+        "import_url": _import_url() if sees("people.add_person") and not Person.objects.exists() else None,
+    }
+
+
+def _tiles() -> list[Tile]:
+    page = reverse("admin:videos_video_changelist")
+    return [
+        Tile(title, icon, capped_count(Video.objects.filter(status=status), CAP), f"{page}?status__exact={status}")
+        for status, (title, icon) in TILES.items()
+    ]
+
+
+def _notices(tiles: list[Tile]) -> list[str]:
+    """Why nothing moves, in sentences."""
+    notices = []
+    if refused := budget.closed_until():
+        until, kind = refused
+        meaning = KINDS.get(kind, KINDS["unknown"]).meaning
+        notices.append(f"No requests to YouTube until {date_format(timezone.localtime(until), 'DATETIME_FORMAT')}: {meaning}")
+    if Limits.objects.filter(paused=True).exists():
+        notices.append("Everything is paused: see Limits.")
+    if any(tile.count for tile in tiles[1:3]) and not live_supervisors().exists():
+        notices.append("Videos wait, but no worker is running. Start one with: manage.py workers")
+    return notices
+
+
+def _sessions() -> SafeString | None:
+    """The latest sessions as a table; None when there is none."""
+    sessions = list(DownloadSession.objects.order_by("-id")[:MOST_SESSIONS])
+    tallies = tallies_of([session.pk for session in sessions])
+    rows = [
+        (
+            format_html('<a class="text-link" href="{}">{}</a>', _page_of(session), session),
+            truncatechars(session.source, 50),
+            state_label(session),
+            progress_cell(tallies[session.pk]),
+            tallies[session.pk].refused,
+        )
+        for session in sessions
+    ]
+    return table(("Latest sessions", "Made from", "State", "Stored", "Not stored"), rows) if rows else None
+
+
+def _page_of(session: DownloadSession) -> str:
+    return reverse("admin:ingestion_downloadsession_change", args=[session.pk])
+
+
+def _import_url() -> str:
+    """Where a sheet is imported; the list of people while that page is not there."""
+    try:
+        return reverse("admin:people_person_import")
+    except NoReverseMatch:
+        return reverse("admin:people_person_changelist")

@@ -1,0 +1,244 @@
+"""Who holds which video, and until when: claim, heartbeat, finish, reap.
+
+A claim is one short transaction of two statements. The first locks the one row of limits, the mutex of all claims; it
+must be a statement of its own, so that the second one sees what the last claim committed. An attempt's id is the
+fencing token: every later write says `where claim_id = token`, and 0 rows mean that the video is no longer ours.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Greatest, Now
+from django.utils import timezone
+
+from ingestion import budget
+from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError, error
+from ingestion.models import Attempt, DownloadSession, Limits, LiveProgress
+from ingestion.retries import next_attempt, spends_attempt
+from videos.models import Video
+
+logger = logging.getLogger(__name__)
+
+LOCK_LIMITS = """
+SELECT clock_timestamp(), l.paused OR coalesce(b.closed_until > clock_timestamp(), false)
+           OR coalesce(b.used_this_hour >= %(per_hour)s AND b.hour_started_at > clock_timestamp() - interval '1 hour', false),
+       CASE WHEN b.refusals > 0 THEN 1 ELSE l.max_concurrent_channels END,
+       CASE WHEN b.refusals > 0 THEN 1 ELSE l.max_concurrent_videos_per_channel END
+FROM ingestion_limits l LEFT JOIN ingestion_budget b ON b.identity = %(identity)s
+WHERE l.id = 1 FOR UPDATE OF l
+"""
+
+TAKE_ONE = """
+WITH running AS MATERIALIZED (SELECT channel_id, session_id FROM videos_video WHERE status = 'downloading'),
+busy AS (SELECT channel_id, count(*) AS videos FROM running GROUP BY channel_id),
+full_sessions AS (
+    SELECT s.id FROM running r JOIN ingestion_downloadsession s ON s.id = r.session_id
+    GROUP BY s.id HAVING count(*) >= (s.options ->> 'max_concurrent')::int
+),
+candidate AS (
+    SELECT v.id FROM people_channel c LEFT JOIN busy b ON b.channel_id = c.id
+    CROSS JOIN LATERAL (
+        SELECT v.id, v.priority, v.next_attempt_at
+        FROM videos_video v LEFT JOIN ingestion_downloadsession s ON s.id = v.session_id
+        WHERE v.channel_id = c.id AND v.status = 'pending' AND v.next_attempt_at <= %(now)s AND v.wanted = 'run'
+          AND (s.id IS NULL OR (s.state NOT IN ('paused', 'cancelled') AND s.id NOT IN (SELECT id FROM full_sessions)))
+        ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT 1
+    ) v
+    WHERE c.state <> 'paused' AND coalesce(b.videos, 0) < %(per_channel)s
+      AND (b.videos IS NOT NULL OR (SELECT count(*) FROM busy) < %(channels)s)
+    ORDER BY v.priority DESC, b.videos IS NULL, v.next_attempt_at, c.id LIMIT 1
+),
+locked AS (
+    SELECT id, session_id, attempts FROM videos_video
+    WHERE id = (SELECT id FROM candidate) AND status = 'pending' FOR UPDATE SKIP LOCKED
+),
+attempt AS (
+    INSERT INTO ingestion_attempt (video_id, session_id, number, worker, started_at)
+    SELECT id, session_id, attempts + 1, %(owner)s, %(now)s FROM locked RETURNING id, video_id
+)
+UPDATE videos_video v SET status = 'downloading', claim_id = attempt.id, lease_owner = %(owner)s,
+    lease_expires_at = %(now)s::timestamptz + %(lease)s, attempts = v.attempts + 1
+FROM attempt WHERE v.id = attempt.video_id
+RETURNING v.id, attempt.id, v.session_id, v.attempts
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A video that is ours for the length of the lease. `attempts` counts this one."""
+
+    video_id: int
+    attempt_id: int
+    session_id: int | None
+    attempts: int
+
+
+def lease_length() -> timedelta:
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def claim(owner: str) -> Claim | None:
+    """Take the next due video within all limits, or None when there is none for now.
+
+    None also comes back when the one candidate's row is locked by somebody's edit: the next wake-up finds it.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        now, held_back, channels, per_channel = _lock_limits(cursor)
+        if held_back:
+            return None
+        values = {"now": now, "channels": channels, "per_channel": per_channel, "owner": owner, "lease": lease_length()}
+        cursor.execute(TAKE_ONE, values)
+        row = cursor.fetchone()
+    return Claim(*row) if row else None
+
+
+def _lock_limits(cursor: Any) -> tuple[datetime, bool, int, int]:
+    values = {"identity": budget.identity(), "per_hour": settings.REQUESTS_PER_HOUR}
+    cursor.execute(LOCK_LIMITS, values)
+    if not (row := cursor.fetchone()):
+        Limits.row()
+        cursor.execute(LOCK_LIMITS, values)
+        row = cursor.fetchone()
+    return row
+
+
+def renew(claim: Claim) -> str | None:
+    """Lengthen the lease; returns what is wanted of the video (run, pause, cancel), None when the claim is lost.
+
+    A pause or a cancellation of its session or channel counts like one of the video itself.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE videos_video v SET lease_expires_at = clock_timestamp() + %(lease)s
+            FROM people_channel c WHERE c.id = v.channel_id AND v.id = %(video)s AND v.claim_id = %(attempt)s
+            RETURNING CASE WHEN v.wanted <> 'run' THEN v.wanted WHEN c.state = 'paused' THEN 'pause'
+                ELSE (SELECT CASE s.state WHEN 'paused' THEN 'pause' WHEN 'cancelled' THEN 'cancel' END
+                      FROM ingestion_downloadsession s WHERE s.id = v.session_id) END
+            """,
+            {"lease": lease_length(), "video": claim.video_id, "attempt": claim.attempt_id},
+        )
+        row = cursor.fetchone()
+    return (row[0] or "run") if row else None
+
+
+NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
+
+
+def finish_stored(claim: Claim, *, way: str, **fields: Any) -> bool:
+    """Record the stored object and whatever else was learnt; False, and nothing written, when the claim was lost.
+
+    Called again after a database restart that swallowed the answer, it finds its own record and says True.
+    """
+    changes = {**fields, "status": Video.Status.STORED, "stored_at": Now(), "error_kind": "", "error_message": ""}
+    return _finish(claim, Attempt.Outcome.STORED, changes, way=way, bytes_stored=fields["file_size"])
+
+
+def finish_failed(claim: Claim, failure: ArchiveError, *, way: str = "") -> bool:
+    """Record a failure and what follows from it; False, and nothing written, when the claim was lost."""
+    outcome, changes = _verdict(claim, failure)
+    if not spends_attempt(failure):
+        changes["attempts"] = Greatest(F("attempts") - 1, 0)
+    done = _finish(claim, outcome, changes, way=way, error_kind=failure.kind, error_message=failure.message[:2000])
+    if done and isinstance(failure, SetupError):
+        _pause_session(claim, failure.message)
+    elif done and changes["status"] != Video.Status.PENDING:
+        _pause_session(claim, f"Stopped at the first failure: {failure}", options__continue_on_error=False)
+    return done
+
+
+def _pause_session(claim: Claim, reason: str, **only: Any) -> None:
+    running = DownloadSession.objects.filter(pk=claim.session_id, state=DownloadSession.State.RUNNING, **only)
+    running.update(state=DownloadSession.State.PAUSED, state_reason=reason[:2000])
+
+
+def hand_back(claim: Claim) -> bool:
+    """Give the video back as it was: due at once, the attempt not counted."""
+    changes = {"status": Video.Status.PENDING, "attempts": Greatest(F("attempts") - 1, 0), "next_attempt_at": Now()}
+    return _finish(claim, Attempt.Outcome.HANDED_BACK, changes)
+
+
+def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
+    """The attempt's outcome and the video's new columns."""
+    said = {"error_kind": failure.kind, "error_message": failure.message[:2000]}
+    if isinstance(failure, PermanentError):
+        return Attempt.Outcome.UNAVAILABLE, {**said, "status": Video.Status.UNAVAILABLE}
+    now = timezone.now()
+    again = next_attempt(
+        failure,
+        claim.attempts,
+        now,
+        max_attempts=settings.MAX_ATTEMPTS,
+        base=timedelta(seconds=settings.BACKOFF_BASE_SECONDS),
+    )
+    if again is None or _refused_too_often(claim, failure):
+        return Attempt.Outcome.FAILED, {**said, "status": Video.Status.FAILED}
+    return _outcome_of(failure), {**said, "status": Video.Status.PENDING, "next_attempt_at": Now() + (again - now)}
+
+
+def _outcome_of(failure: ArchiveError) -> str:
+    if isinstance(failure, DeferredError):
+        return Attempt.Outcome.DEFERRED
+    if isinstance(failure, budget.BreakerClosed | SetupError):
+        return Attempt.Outcome.HANDED_BACK
+    return Attempt.Outcome.REFUSED if isinstance(failure, FleetError) else Attempt.Outcome.RETRY
+
+
+def _refused_too_often(claim: Claim, failure: ArchiveError) -> bool:
+    """Whether YouTube refused this very video again and again while the breaker let it probe: then it is the video."""
+    if not isinstance(failure, FleetError) or isinstance(failure, budget.BreakerClosed):
+        return False
+    before = Attempt.objects.filter(video_id=claim.video_id, outcome=Attempt.Outcome.REFUSED, pk__lt=claim.attempt_id)
+    return before.count() + 1 >= settings.MAX_ATTEMPTS
+
+
+def _finish(claim: Claim, outcome: str, changes: dict[str, Any], **of_attempt: Any) -> bool:
+    with transaction.atomic():
+        ours = Video.objects.filter(pk=claim.video_id, claim_id=claim.attempt_id).update(**changes, **NO_LEASE)
+        attempt = Attempt.objects.filter(pk=claim.attempt_id)
+        if not ours:
+            return attempt.filter(outcome=outcome).exists()
+        attempt.update(outcome=outcome, finished_at=Now(), **of_attempt)
+        LiveProgress.objects.filter(attempt_id=claim.attempt_id).delete()
+    return True
+
+
+def reap() -> int:
+    """Take abandoned videos back: pending with backoff, or failed when their attempts are spent. Returns how many."""
+    lost = error("lost")
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT FROM ingestion_limits WHERE id = 1 FOR UPDATE")
+        abandoned = Video.objects.abandoned().select_for_update(skip_locked=True, of=["self"])
+        rows = dict(abandoned.values_list("pk", "claim_id")[:500])
+        Attempt.objects.filter(pk__in=rows.values(), outcome="").update(
+            outcome=Attempt.Outcome.LOST, finished_at=Now(), error_kind=lost.kind, error_message=lost.message
+        )
+        LiveProgress.objects.filter(attempt_id__in=rows.values()).delete()
+        spent = When(attempts__gte=settings.MAX_ATTEMPTS, then=Value(Video.Status.FAILED))
+        Video.objects.filter(pk__in=rows).update(
+            status=Case(spent, default=Value(Video.Status.PENDING)),
+            next_attempt_at=Now() + timedelta(seconds=settings.BACKOFF_BASE_SECONDS),
+            error_kind=lost.kind,
+            error_message=lost.message,
+            **NO_LEASE,
+        )
+    if rows:
+        logger.warning("%d videos came back from dead workers", len(rows), extra={"videos": list(rows)})
+    return len(rows)
+
+
+def expire(owner_prefix: str, is_alive: Callable[[int], bool]) -> int:
+    """End at once the leases of our own processes that are dead, without waiting for the clock. Returns how many.
+
+    `is_alive(pid)` answers for the processes of this host; `owner_prefix` must be this supervisor's alone.
+    """
+    mine = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=owner_prefix)
+    dead = [pk for pk, owner in mine.values_list("pk", "lease_owner") if not is_alive(int(owner.rpartition(":")[2]))]
+    return Video.objects.filter(pk__in=dead, lease_owner__startswith=owner_prefix).update(lease_expires_at=Now() - timedelta(seconds=1))

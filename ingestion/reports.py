@@ -1,0 +1,122 @@
+"""What became of a session, exactly: as data for files and programs, grouped for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Count
+
+from ingestion.errors import KINDS, advice_for
+from ingestion.models import DownloadSession, Scan
+from ingestion.progress import Progress, session_progress
+from videos.models import Video
+
+
+def session_report(session: DownloadSession) -> dict[str, Any]:
+    """The whole report as JSON-able data; every stored video with its key, size in bytes and checksums."""
+    progress = session_progress(session)
+    return {
+        "session": _session(session),
+        "totals": totals(progress),
+        "failures": failures(session, progress),
+        "channels": [_channel(scan) for scan in session.scans.select_related("channel__person").order_by("id")],
+        "problems": session.problems,
+        "videos": list(_videos(session)),
+    }
+
+
+def totals(progress: Progress) -> dict[str, int]:
+    return {
+        "videos": progress.total,
+        "stored": progress.videos["stored"],
+        "bytes_stored": progress.bytes_stored,
+        "waiting": progress.unfinished,
+        "failed": progress.videos["failed"],
+        "unavailable": progress.videos["unavailable"],
+        "skipped": progress.videos["skipped"],
+        "already_stored": progress.already_stored,
+        "left_alone": progress.left_alone.total(),
+        "channels": progress.scans.total(),
+        "channels_not_listed": progress.scans["failed"] + progress.scans_open,
+    }
+
+
+def failures(session: DownloadSession, progress: Progress) -> list[dict[str, Any]]:
+    """What is not stored, by kind: how many videos and channels, what it means, what to do. Most videos first."""
+    unstored = session.videos.exclude(status=Video.Status.STORED).exclude(error_kind="")
+    videos = dict(unstored.order_by().values_list("error_kind").annotate(count=Count("id")))
+    scans = dict(session.scans.exclude(error_kind="").order_by().values_list("error_kind").annotate(count=Count("id")))
+    rows = [_failure(kind, videos.get(kind, 0), scans.get(kind, 0), progress) for kind in {*videos, *scans, *progress.left_alone}]
+    return sorted(rows, key=lambda row: (-row["videos"], -row["known_before"], row["kind"]))
+
+
+def _failure(kind: str, videos: int, channels: int, progress: Progress) -> dict[str, Any]:
+    known = KINDS.get(kind, KINDS["unknown"])
+    return {
+        "kind": kind,
+        "videos": videos,
+        "channels": channels,
+        "known_before": progress.left_alone[kind],
+        "treatment": known.type.treatment,
+        "meaning": known.meaning,
+        "advice": known.advice,
+    }
+
+
+def _session(session: DownloadSession) -> dict[str, Any]:
+    return {
+        "id": session.pk,
+        "uuid": str(session.uuid),
+        "source": session.source,
+        "options": session.options,
+        "state": session.state,
+        "state_reason": session.state_reason,
+        "created_at": session.created_at.isoformat(),
+        "finished_at": session.finished_at.isoformat() if session.finished_at else None,
+    }
+
+
+def _channel(scan: Scan) -> dict[str, Any]:
+    channel = scan.channel
+    return {
+        "person": channel.person.name,
+        "url": channel.url,
+        "canonical_url": channel.canonical_url,
+        "youtube_id": channel.external_id,
+        "kind": channel.kind,
+        "title": channel.title,
+        "scan": scan.state,
+        "seen": scan.seen,
+        "expected": scan.expected,
+        "new": scan.new,
+        "already_stored": scan.already_stored,
+        "left_alone": scan.left_alone,
+        "error_kind": scan.error_kind,
+        "error_message": scan.error_message,
+        "advice": advice_for(scan.error_kind) if scan.error_kind else "",
+    }
+
+
+def _videos(session: DownloadSession) -> Iterator[dict[str, Any]]:
+    for video in session.videos.select_related("person", "channel").order_by("id").iterator(chunk_size=2000):
+        yield {
+            "id": video.pk,
+            "uuid": str(video.uuid),
+            "youtube_id": video.external_id,
+            "title": video.title,
+            "person": video.person.name,
+            "channel": video.channel.canonical_url,
+            "status": video.status,
+            "attempts": video.attempts,
+            "next_attempt_at": video.next_attempt_at.isoformat() if video.status == Video.Status.PENDING else None,
+            "key": video.storage_key,
+            "size": video.file_size,
+            "checksum": video.checksum,
+            "crc32": video.crc32,
+            "part_size": video.part_size,
+            "container": video.container,
+            "height": video.height,
+            "duration": video.duration,
+            "error_kind": video.error_kind,
+            "error_message": video.error_message,
+            "advice": advice_for(video.error_kind) if video.error_kind else "",
+        }

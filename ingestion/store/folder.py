@@ -1,0 +1,126 @@
+"""Objects in a local folder: parts are written at their place into NAME.part, which becomes NAME when whole."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.files.storage import FileSystemStorage
+
+from ingestion.store.border import folder_errors
+from ingestion.store.checksums import Part, Stored
+from ingestion.store.upload import OnState, State, Upload
+
+UPLOAD_ID = "folder"
+UNFINISHED = ".part"
+
+
+class FolderPlace:
+    """The folder of one FileSystemStorage. Content types and metadata are not kept."""
+
+    in_order = False
+
+    def __init__(self, storage: FileSystemStorage):
+        self.storage = storage
+
+    def path(self, key: str) -> Path:
+        return Path(self.storage.path(key))
+
+    def part_path(self, key: str) -> Path:
+        return Path(self.storage.path(key) + UNFINISHED)
+
+    def begin(self, key: str, *, part_size: int, content_type: str, metadata: Mapping[str, str], on_state: OnState | None):
+        with folder_errors(f"begin {key}"):
+            path = self.part_path(key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+        return FolderUpload(self, {"upload_id": UPLOAD_ID, "key": key, "part_size": part_size}, on_state)
+
+    def resume(self, state: State, on_state: OnState | None) -> "FolderUpload | None":
+        """The upload of `state`; None when its file is gone."""
+        ours = state["upload_id"] == UPLOAD_ID and self.part_path(state["key"]).exists()
+        return FolderUpload(self, state, on_state) if ours else None
+
+    def abort(self, state: Mapping[str, Any]) -> None:
+        with folder_errors(f"abort {state['key']}"):
+            self.part_path(state["key"]).unlink(missing_ok=True)
+
+    def size(self, key: str) -> int | None:
+        with folder_errors(f"look at {key}"):
+            try:
+                return self.path(key).stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def delete(self, key: str) -> None:
+        with folder_errors(f"delete {key}"):
+            self.path(key).unlink(missing_ok=True)
+
+    def open(self, key: str) -> IO[bytes]:
+        with folder_errors(f"open {key}"):
+            return self.path(key).open("rb")
+
+    def blocks(self, key: str, size: int) -> Iterator[bytes]:
+        with folder_errors(f"read {key}"), self.open(key) as file:
+            while block := file.read(size):
+                yield block
+
+    def list_keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+        root = Path(self.storage.location)
+        with folder_errors("list the folder"):
+            for folder, _, names in os.walk(root):
+                for path in (Path(folder, name) for name in sorted(names) if not name.endswith(UNFINISHED)):
+                    key = path.relative_to(root).as_posix()
+                    if key.startswith(prefix):
+                        with suppress(FileNotFoundError):
+                            yield key, path.stat().st_size
+
+
+class FolderUpload(Upload):
+    """A file that grows at several places at once; a part counts once it is on the disk."""
+
+    def __init__(self, place: FolderPlace, state: State, on_state: OnState | None):
+        super().__init__(state, on_state=on_state)
+        self._place = place
+        self._path = place.part_path(self.key)
+
+    def _put(self, number: int, data: bytes | bytearray, part: Part) -> str:
+        with folder_errors(f"part {number} of {self.key}"):
+            file = os.open(self._path, os.O_WRONLY)
+            try:
+                _write_at(file, data, (number - 1) * self.part_size)
+                os.fdatasync(file)
+            finally:
+                os.close(file)
+        return ""
+
+    def _complete(self, parts: list[Part], stored: Stored) -> None:
+        with folder_errors(f"complete {self.key}"):
+            os.truncate(self._path, stored.size)
+            os.replace(self._path, self._place.path(self.key))
+            _sync_folder(self._path.parent)
+
+    def _abort(self) -> None:
+        self._place.abort(self.state)
+
+    def _size_held(self) -> int | None:
+        return self._place.size(self.key)
+
+    def _delete(self) -> None:
+        self._place.delete(self.key)
+
+
+def _write_at(file: int, data: bytes | bytearray, offset: int) -> None:
+    with memoryview(data) as rest:
+        written = 0
+        while written < len(rest):
+            written += os.pwrite(file, rest[written:], offset + written)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,166 @@
+"""Objects in an S3 bucket, by the client of django-storages' configured S3Storage."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import IO, Any
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+from storages.backends.s3 import S3Storage
+from storages.utils import clean_name
+
+from ingestion.errors import TransientError
+from ingestion.store.border import MISSING_UPLOAD, code_of, s3_errors
+from ingestion.store.checksums import Part, Stored, crc32_header
+from ingestion.store.upload import OnState, State, Upload
+
+# Servers without checksums (Cloudflare R2 among them) say so at the begin; parts then carry Content-MD5.
+NO_CHECKSUMS = ("NotImplemented", "InvalidArgument")
+
+
+class S3Place:
+    """The bucket of one S3Storage. `in_order`: the server takes parts only one after the other."""
+
+    def __init__(self, storage: S3Storage, *, in_order: bool):
+        self.storage = storage
+        self.in_order = in_order
+        self.bucket = storage.bucket_name
+        with s3_errors("connect to S3"):
+            self.client = storage.bucket.meta.client  # one client serves all threads
+
+    def name(self, key: str) -> str:
+        """The key as the bucket knows it, below the storage's location."""
+        return self.storage._normalize_name(clean_name(key))
+
+    def begin(self, key: str, *, part_size: int, content_type: str, metadata: Mapping[str, str], on_state: OnState | None) -> "S3Upload":
+        parameters = {
+            **self.storage.get_object_parameters(key),
+            "ContentType": content_type,
+            "Metadata": {name: _ascii(value) for name, value in metadata.items()},
+            "Bucket": self.bucket,
+            "Key": self.name(key),
+        }
+        with s3_errors(f"begin {key}"):
+            upload_id, checksums = self._create(parameters)
+        state = {"upload_id": upload_id, "key": key, "part_size": part_size, "checksums": checksums}
+        return S3Upload(self, state, on_state)
+
+    def _create(self, parameters: Mapping[str, Any]) -> tuple[str, bool]:
+        try:
+            answer = self.client.create_multipart_upload(**parameters, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+            return answer["UploadId"], True
+        except ClientError as exc:
+            if code_of(exc) not in NO_CHECKSUMS:
+                raise
+        return self.client.create_multipart_upload(**parameters)["UploadId"], False
+
+    def resume(self, state: State, on_state: OnState | None) -> "S3Upload | None":
+        """The upload of `state` with the parts the bucket still has; None when it is gone."""
+        listing = self.client.get_paginator("list_parts").paginate(**self.upload_names(state))
+        try:
+            with s3_errors(f"look for the parts of {state['key']}"):
+                held = {str(part["PartNumber"]): part for page in listing for part in page.get("Parts", ())}
+        except TransientError as exc:
+            if code_of(exc) == MISSING_UPLOAD:
+                return None
+            raise
+        known = {number: part for number, part in state["parts"].items() if _same(part, held.get(number))}
+        return S3Upload(self, {**state, "parts": known}, on_state)
+
+    def upload_names(self, state: Mapping[str, Any]) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.name(state["key"]), "UploadId": state["upload_id"]}
+
+    def abort(self, state: Mapping[str, Any]) -> None:
+        try:
+            with s3_errors(f"abort {state['key']}"):
+                self.client.abort_multipart_upload(**self.upload_names(state))
+        except TransientError as exc:
+            if code_of(exc) != MISSING_UPLOAD:
+                raise
+
+    def size(self, key: str) -> int | None:
+        with s3_errors(f"look at {key}"):
+            try:
+                return self.client.head_object(Bucket=self.bucket, Key=self.name(key))["ContentLength"]
+            except ClientError as exc:
+                if code_of(exc) in ("404", "NoSuchKey", "NotFound"):
+                    return None
+                raise
+
+    def delete(self, key: str) -> None:
+        with s3_errors(f"delete {key}"):
+            self.client.delete_object(Bucket=self.bucket, Key=self.name(key))
+
+    def open(self, key: str) -> IO[bytes]:
+        with s3_errors(f"open {key}"):
+            return self.client.get_object(Bucket=self.bucket, Key=self.name(key))["Body"]
+
+    def blocks(self, key: str, size: int) -> Iterator[bytes]:
+        with s3_errors(f"read {key}"), closing(self.open(key)) as body:
+            while block := body.read(size):
+                yield block
+
+    def list_keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+        location = self.name("x")[:-1]
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=location + prefix)
+        with s3_errors("list the bucket"):
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"].removeprefix(location), entry["Size"]
+
+
+class S3Upload(Upload):
+    """A multipart upload; every part carries its CRC-32, and the whole is claimed with the CRC-32 of all of them."""
+
+    def __init__(self, place: S3Place, state: State, on_state: OnState | None):
+        super().__init__(state, on_state=on_state, in_order=place.in_order)
+        self._place = place
+        self._checksums: bool = state["checksums"]
+        self._names = place.upload_names(state)
+
+    @property
+    def state(self) -> State:
+        return {**super().state, "checksums": self._checksums}
+
+    def _put(self, number: int, data: bytes | bytearray, part: Part) -> str:
+        check = {"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {"ContentMD5": _md5(data)}
+        with s3_errors(f"part {number} of {self.key}"):
+            return self._place.client.upload_part(**self._names, PartNumber=number, Body=data, **check)["ETag"]
+
+    def _complete(self, parts: list[Part], stored: Stored) -> None:
+        listed = [{"PartNumber": number, **self._claim(part)} for number, part in enumerate(parts, 1)]
+        whole = {"ChecksumType": "FULL_OBJECT", "ChecksumCRC32": crc32_header(int(stored.crc32, 16))} if self._checksums else {}
+        try:
+            with s3_errors(f"complete {self.key}"):
+                self._place.client.complete_multipart_upload(**self._names, MultipartUpload={"Parts": listed}, **whole)
+        except TransientError as exc:
+            # The answer to an earlier try was lost: the key is this upload's own, its size is compared next.
+            if code_of(exc) != MISSING_UPLOAD or self._size_held() != stored.size:
+                raise
+
+    def _claim(self, part: Part) -> dict[str, str]:
+        return {"ETag": part.etag, **({"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {})}
+
+    def _abort(self) -> None:
+        self._place.abort(self.state)
+
+    def _size_held(self) -> int | None:
+        return self._place.size(self.key)
+
+    def _delete(self) -> None:
+        self._place.delete(self.key)
+
+
+def _same(known: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:
+    return held is not None and (held["ETag"], held["Size"]) == (known["etag"], known["size"])
+
+
+def _md5(data: bytes | bytearray) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def _ascii(value: str) -> str:
+    """S3 metadata travels in headers."""
+    return value if value.isascii() and value.isprintable() else quote(value)

@@ -1,0 +1,147 @@
+"""One object on its way into the storage, part by part; what S3 and a local folder have in common."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ingestion.errors import TransientError
+from ingestion.store.checksums import Part, Stored
+
+State = dict[str, Any]
+OnState = Callable[[State | None], None]
+
+MIB = 1 << 20
+SMALLEST_PART = 8 * MIB
+MOST_PARTS = 9_000  # S3 allows 10,000; the announced size may be off by a little
+
+
+def part_size_for(expected: int | None) -> int:
+    """Bytes per part: 8 MiB up to 70 GiB, then doubled until `expected` bytes fit; None (unknown) gets 64 MiB."""
+    if expected is None:
+        return 8 * SMALLEST_PART
+    part_size = SMALLEST_PART
+    while expected > part_size * MOST_PARTS:
+        part_size *= 2
+    return part_size
+
+
+class Upload(ABC):
+    """Parts go in by `put_part`, from any thread; then `complete` makes the object appear, or `abort` leaves nothing.
+
+    `state` is plain data from which another process goes on (`Store.begin(state=...)`). It is handed to `on_state` by
+    `save`, in the thread that calls it and never by `put_part`; None is handed over once nothing is left to go on with.
+    `facts` is what the caller wants remembered in it.
+    """
+
+    def __init__(self, state: State, *, on_state: OnState | None = None, in_order: bool = False):
+        self.key: str = state["key"]
+        self.part_size: int = state["part_size"]
+        self.upload_id: str = state["upload_id"]
+        self.facts: dict[str, Any] = dict(state.get("facts") or {})
+        self._parts = {int(number): Part(**part) for number, part in state.get("parts", {}).items()}
+        self._on_state = on_state
+        self._in_order = in_order
+        self._turn = threading.Condition()
+        self._left = False
+        self._saved: State | None = None
+
+    @property
+    def parts(self) -> Mapping[int, Part]:
+        """The parts that are stored, by their number from 1."""
+        with self._turn:
+            return dict(self._parts)
+
+    @property
+    def state(self) -> State:
+        """Plain data that `Store.begin` and `Store.abort` understand."""
+        return {
+            "upload_id": self.upload_id,
+            "key": self.key,
+            "part_size": self.part_size,
+            "facts": dict(self.facts),
+            "parts": {str(number): part.as_json() for number, part in sorted(self.parts.items())},
+        }
+
+    def put_part(self, number: int, data: bytes | bytearray) -> Part:
+        """Send one part and return once it is stored. On a storage that wants order it waits for the parts before.
+
+        Raises TransientError (`storage`) or SetupError; after `leave` or `abort` always TransientError.
+        """
+        with self._in_turn(number):
+            part = Part.of(data)
+            etag = self._put(number, data, part)
+            part = Part(part.size, part.crc32, part.sha256, etag)
+            with self._turn:
+                self._parts[number] = part
+            return part
+
+    def save(self) -> None:
+        """Hand the state to `on_state` when it has changed."""
+        if self._on_state and (state := self.state) != self._saved:
+            self._on_state(state)
+            self._saved = state
+
+    def complete(self, size: int) -> Stored:
+        """Make the object appear; `size` is what the caller knows to have sent.
+
+        Raises TransientError (`storage`), with the object gone, when the storage holds anything else.
+        """
+        parts = self._in_sequence(size)
+        stored = Stored.of(self.key, parts, self.part_size)
+        self._complete(parts, stored)
+        self.leave()
+        held = self._size_held()
+        if held != size:
+            self._delete()
+            raise TransientError("storage", f"{self.key}: {held} bytes stored of {size}")
+        return stored
+
+    def leave(self) -> None:
+        """Wake and refuse every `put_part`; what is stored stays for another process. May be called again."""
+        with self._turn:
+            self._left = True
+            self._turn.notify_all()
+
+    def abort(self) -> None:
+        """Leave nothing behind. Raises what the storage raises; call it when no `put_part` runs any more."""
+        self.leave()
+        self._abort()
+        if self._on_state:
+            self._on_state(None)
+
+    @contextmanager
+    def _in_turn(self, number: int):
+        with self._turn:
+            if self._in_order:
+                self._turn.wait_for(lambda: self._left or number == 1 or number - 1 in self._parts)
+            if self._left:
+                raise TransientError("storage", f"{self.key}: the upload was given up")
+        yield
+        with self._turn:
+            self._turn.notify_all()
+
+    def _in_sequence(self, size: int) -> list[Part]:
+        """The parts in order. Raises TransientError (`incomplete`) unless they make up `size` bytes without a hole."""
+        parts = [part for _, part in sorted(self.parts.items())]
+        whole = list(self.parts) and max(self.parts) == len(parts) and all(part.size == self.part_size for part in parts[:-1])
+        if not whole or sum(part.size for part in parts) != size:
+            raise TransientError("incomplete", f"{self.key}: parts {sorted(self.parts)} do not make up {size} bytes")
+        return parts
+
+    @abstractmethod
+    def _put(self, number: int, data: bytes | bytearray, part: Part) -> str:
+        """Store the bytes of a part; returns the storage's own name of it."""
+
+    @abstractmethod
+    def _complete(self, parts: list[Part], stored: Stored) -> None: ...
+
+    @abstractmethod
+    def _abort(self) -> None: ...
+
+    @abstractmethod
+    def _size_held(self) -> int | None: ...
+
+    @abstractmethod
+    def _delete(self) -> None: ...

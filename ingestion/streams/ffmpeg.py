@@ -1,0 +1,86 @@
+"""The ffmpeg process: where it is, how it starts, and what its last words mean."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from os import getpid
+from typing import IO
+
+from django.conf import settings
+
+from ingestion.errors import SetupError, TransientError
+
+LINES_KEPT = 20
+MOOV_TOO_SMALL = re.compile(r"reserved_moov_size is too small, needed (\d+) additional")
+UNFIT_FOR_MP4 = "Could not write header"
+
+# Runs between fork and exec, where Python code of ours would be unsafe in a process with threads: asks Linux to kill
+# ffmpeg (SIGKILL) when the thread that started it is gone, then becomes ffmpeg.
+LAUNCHER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class MoovTooSmallError(Exception):
+    """The room kept for the index did not do; `missing` bytes more will."""
+
+    def __init__(self, missing: int):
+        super().__init__(missing)
+        self.missing = missing
+
+
+class NotForMp4Error(Exception):
+    """ffmpeg cannot put these codecs into MP4."""
+
+
+def ffmpeg_path() -> str:
+    """The one of MASSDL_FFMPEG, else the one installed with massdl. Raises SetupError."""
+    if settings.FFMPEG:
+        path = shutil.which(settings.FFMPEG)
+        if path is None:
+            raise SetupError("misconfigured", f"There is no ffmpeg at {settings.FFMPEG}: correct MASSDL_FFMPEG.")
+        return path
+    import imageio_ffmpeg
+
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as exc:
+        raise SetupError("misconfigured", "No ffmpeg was found: set MASSDL_FFMPEG.") from exc
+
+
+def start(arguments: Sequence[str], *, pass_fds: Sequence[int] = (), stdout: int = subprocess.DEVNULL) -> subprocess.Popen:
+    """Start ffmpeg, quiet but for errors on stderr, a pipe that somebody has to read."""
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(getpid())]
+    common = ["-nostdin", "-hide_banner", "-v", "error"]
+    return subprocess.Popen(
+        [*launcher, ffmpeg_path(), *common, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        pass_fds=pass_fds,
+        bufsize=0,
+    )
+
+
+def last_words(stderr: IO[bytes]) -> list[str]:
+    """Read stderr to its end; the last lines of it."""
+    with stderr:
+        return list(deque((line.decode(errors="replace").strip() for line in stderr), maxlen=LINES_KEPT))
+
+
+def judge(code: int, words: Sequence[str]) -> None:
+    """Raises unless ffmpeg ended well and silently: it also ends well after half a track, and only says so."""
+    said = "; ".join(words)
+    if found := MOOV_TOO_SMALL.search(said):
+        raise MoovTooSmallError(int(found[1]))
+    if UNFIT_FOR_MP4 in said:
+        raise NotForMp4Error(said)
+    if code or words:
+        raise TransientError("media", f"ffmpeg ended with {code}: {said[-500:]}")

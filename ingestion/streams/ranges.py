@@ -1,0 +1,151 @@
+"""A format's bytes, asked for in ranges; every range must come from the same file, whole."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ingestion.errors import TransientError
+from ingestion.extraction import MediaFormat, MediaSource, RangeAnswer
+
+MIB = 1 << 20
+BLOCK_SIZE = 256 << 10
+RANGE_SIZE = 8 * MIB  # YouTube slows connections that ask for more than about 10 MiB at once
+TRIES = 5
+BACKOFF_SECONDS = 0.1
+UNSEEN = object()
+
+
+class Cancelled(Exception):
+    """The transfer is being torn down; whoever did that knows why."""
+
+
+class SourceChangedError(TransientError):
+    """The file behind the URL is not the one the first ranges came from."""
+
+
+class Meter:
+    """Bytes fetched by all threads of a transfer, after `start` bytes that were there before."""
+
+    def __init__(self, start: int = 0):
+        self._lock = threading.Lock()
+        self._start = start
+        self.fetched = 0
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self.fetched += size
+
+    @property
+    def done(self) -> int:
+        return self._start + self.fetched
+
+
+@dataclass(frozen=True)
+class Window:
+    """How far ahead a track is read: memory is `ranges` times `range_size`."""
+
+    ranges: int
+    range_size: int
+
+
+class Track:
+    """One https format of known size. Any number of threads may read from it."""
+
+    def __init__(self, source: MediaSource, media: MediaFormat, *, meter: Meter, cancel: threading.Event, validator: object = UNSEEN):
+        assert media.size is not None
+        self.media = media
+        self.size = media.size
+        self.validator = validator  # UNSEEN until the first answer
+        self._source = source
+        self._meter = meter
+        self._cancel = cancel
+        self._lock = threading.Lock()
+
+    def blocks(self, first: int, last: int) -> Iterator[bytes]:
+        """Bytes first..last in small pieces. A connection that fails is opened again at the byte that was reached.
+
+        Raises SourceChangedError, TransientError (`incomplete`: other file or size; `network` after TRIES without one more
+        byte; what the source raises), Cancelled.
+        """
+        position, tries = first, 0
+        while position <= last:
+            try:
+                for block in self._answer(position, last):
+                    position, tries = position + len(block), 0
+                    self._meter.add(len(block))
+                    yield block
+            except TransientError as exc:
+                tries += 1
+                if exc.kind != "network" or tries == TRIES:
+                    raise
+                if self._cancel.wait(BACKOFF_SECONDS * 2**tries):
+                    raise Cancelled from exc
+
+    def fill(self, buffer: bytearray, first: int) -> Iterator[int]:
+        """Fill `buffer` with the bytes from `first` on; yields how many are there, again and again."""
+        filled = 0
+        for start in range(0, len(buffer), RANGE_SIZE):
+            end = min(start + RANGE_SIZE, len(buffer))
+            for block in self.blocks(first + start, first + end - 1):
+                buffer[filled : filled + len(block)] = block
+                filled += len(block)
+                yield filled
+
+    def stream(self, window: Window) -> Iterator[bytes]:
+        """All bytes in order, several ranges in flight. The threads are this track's own: with shared ones the fast track
+        takes them all while ffmpeg waits for the slow one."""
+        starts = iter(range(0, self.size, window.range_size))
+        waiting: deque[Future[list[bytes]]] = deque()
+        with ThreadPoolExecutor(window.ranges, thread_name_prefix=f"range-{self.media.format_id}") as threads:
+            try:
+                while self._ask(threads, starts, waiting, window) or waiting:
+                    blocks = waiting.popleft().result()
+                    blocks.reverse()
+                    while blocks:
+                        yield blocks.pop()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _ask(self, threads: ThreadPoolExecutor, starts: Iterator[int], waiting: deque, window: Window) -> bool:
+        """Fill the window; True when anything was asked for."""
+        before = len(waiting)
+        while len(waiting) < window.ranges and (start := next(starts, None)) is not None:
+            waiting.append(threads.submit(self._range, start, min(start + window.range_size, self.size) - 1))
+        return len(waiting) > before
+
+    def _range(self, first: int, last: int) -> list[bytes]:
+        return list(self.blocks(first, last))
+
+    def _answer(self, first: int, last: int) -> Iterator[bytes]:
+        if self._cancel.is_set():
+            raise Cancelled
+        answer = self._source.open_range(self.media, first, last)
+        try:
+            self._compare(answer, first)
+            left = min(answer.last, last) + 1 - first
+            while left > 0:
+                block = answer.read(min(BLOCK_SIZE, left))
+                if not block:
+                    raise TransientError("network", f"format {self.media.format_id}: {left} bytes missing of {first}-{answer.last}")
+                if self._cancel.is_set():
+                    raise Cancelled
+                left -= len(block)
+                yield block
+        finally:
+            answer.close()
+
+    def _compare(self, answer: RangeAnswer, first: int) -> None:
+        """Raises unless the answer is about the announced file, and about the same one as all answers before."""
+        name = f"format {self.media.format_id}"
+        if answer.first != first or answer.last < first:
+            raise TransientError("incomplete", f"{name}: asked for byte {first}, got {answer.first}-{answer.last}")
+        with self._lock:
+            if self.validator is UNSEEN:
+                self.validator = answer.validator
+            if answer.validator != self.validator:
+                raise SourceChangedError("incomplete", f"{name}: changed from {self.validator} to {answer.validator} meanwhile")
+        if answer.total != self.size:
+            raise SourceChangedError("incomplete", f"{name}: {answer.total} bytes, announced were {self.size}")

@@ -1,0 +1,136 @@
+"""YouTube as the rest of the project sees it: list a channel, look at a video, read its bytes."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from ingestion.errors import DeferredError, error
+from ingestion.extraction import Extraction, MediaFormat, Progress
+from ingestion.options import QUALITIES, Options
+from ingestion.youtube import listing, media, refusals
+from ingestion.youtube.client import Client, no_budget
+from ingestion.youtube.formats import choose, is_streamable, media_format
+
+DEFAULT_QUALITY = Options().quality
+LONGEST_ADVERTISEMENT_SECONDS = 60
+
+
+class YouTube:
+    """One per process, reused: a MediaSource that can also list and look.
+
+    `options` are yt-dlp's, for its Python interface; `spend()` is called before every request to YouTube itself (media
+    hosts excepted), may sleep, and may raise to stop the work. Listing and looking are for one thread at a time;
+    `open_range` may be called by several. Everything raises ArchiveError only, and ValueError for a wrong argument.
+    """
+
+    def __init__(self, options: Mapping[str, Any], *, spend: Callable[[], None] = no_budget):
+        self._options, self._spend = dict(options), spend
+        self._client = Client(self._options, spend=spend)
+        self._manifests = False
+
+    def list_channel(self, url: str, kind: str = "channel") -> listing.Listing:
+        """The listing of a canonical address on www.youtube.com; nothing is asked before it is iterated."""
+        return listing.list_channel(self._client, url, kind)
+
+    def extract(self, external_id: str, quality: str = DEFAULT_QUALITY) -> Extraction:
+        """One look at a video: what YouTube says of it, and the formats to take for this quality.
+
+        Raises DeferredError for a video that is live or was not shown yet. Returns when the formats may be fetched:
+        YouTube makes the visitor wait for the length of its advertisement.
+        """
+        if not listing.VIDEO_ID.fullmatch(external_id):
+            raise ValueError(f"not the id of a video: {external_id!r}")
+        if quality not in QUALITIES:
+            raise ValueError(f"not a quality: {quality!r}")
+        info = self._info(external_id)
+        chosen = choose(info.get("formats") or (), quality)
+        if not chosen:
+            raise error("no_formats", self._last_words("YouTube offered no format that can be used."))
+        _wait_until_served(chosen)
+        return _extraction(info, chosen)
+
+    def open_range(self, media_format: MediaFormat, first: int, last: int) -> media.Range:
+        """Ask for bytes first..last of a format, both included; see `media.open_range`."""
+        return media.open_range(self._client, media_format, first, last)
+
+    def download_to(self, extraction: Extraction, folder: Path, progress: Progress) -> Path:
+        """Let yt-dlp's own downloader make one whole file in `folder`; see `media.download_to`."""
+        return media.download_to(self._options, self._spend, extraction, folder, progress)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def _info(self, external_id: str) -> Mapping[str, Any]:
+        """yt-dlp's info with all formats. Manifests are fetched only when there is no format without them, and from then
+        on until a video has one."""
+        info = self._look(external_id)
+        if not _has_streamable(info) and not self._manifests:
+            self._manifests = True
+            info = self._look(external_id)
+        self._manifests = not _has_streamable(info)
+        return info
+
+    def _look(self, external_id: str) -> Mapping[str, Any]:
+        self._client.with_manifests(self._manifests)
+        with self._client.look():
+            url = f"{listing.SITE}/watch?v={external_id}"
+            raw = self._client.extract_info(url, download=False, process=False, ie_key="Youtube") or {}
+            if raw.get("_type", "video") != "video":  # a paid film answers with its trailer
+                raise error("payment", "YouTube offers a trailer only.")
+            info = self._client.process_ie_result(raw, download=False)
+        self._raise_reason(info)
+        return info
+
+    def _raise_reason(self, info: Mapping[str, Any]) -> None:
+        """Raise what YouTube gives as the reason for offering nothing, or for offering it later."""
+        state = info.get("live_status")
+        kind = None if info.get("formats") else refusals.kind_of_wording(self._reasons())
+        if kind not in (None, "upcoming", "live_now", "no_formats"):
+            raise error(kind, self._last_words())
+        if state == "is_upcoming" or kind == "upcoming":
+            raise DeferredError("upcoming", self._last_words(), not_before=_time(info.get("release_timestamp")))
+        if state in ("is_live", "post_live"):
+            raise DeferredError("live_now", "" if state == "is_live" else "It is over, and YouTube still prepares the recording.")
+
+    def _reasons(self) -> list[str]:
+        """The warnings of this look, newest first, without yt-dlp's own conclusion that nothing was found."""
+        said = [refusals.plain_line(line) for line in reversed(self._client.warnings)]
+        return [line for line in said if not line.startswith(("No video formats found", "Requested format is not", "Extractor failed"))]
+
+    def _last_words(self, otherwise: str = "") -> str:
+        return next(iter(self._reasons()), otherwise)
+
+
+def _has_streamable(info: Mapping[str, Any]) -> bool:
+    return any(is_streamable(raw) for raw in info.get("formats") or ())
+
+
+def _extraction(info: Mapping[str, Any], chosen: tuple[Mapping[str, Any], ...]) -> Extraction:
+    return Extraction(
+        external_id=info["id"],
+        title=info.get("title") or "",
+        description=info.get("description") or "",
+        duration=info.get("duration"),
+        upload_date=_date(info.get("upload_date")),
+        view_count=info.get("view_count"),
+        live_status=info.get("live_status") or "",
+        availability=info.get("availability") or "",
+        formats=tuple(media_format(raw) for raw in chosen),
+        info={**info, "formats": list(chosen)},
+    )
+
+
+def _wait_until_served(chosen: tuple[Mapping[str, Any], ...]) -> None:
+    served_at = max(raw.get("available_at") or 0 for raw in chosen)
+    time.sleep(min(max(0, served_at - time.time()), LONGEST_ADVERTISEMENT_SECONDS))
+
+
+def _date(compact: str | None) -> date | None:
+    return date(int(compact[:4]), int(compact[4:6]), int(compact[6:8])) if compact else None
+
+
+def _time(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

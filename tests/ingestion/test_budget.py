@@ -1,0 +1,92 @@
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from ingestion import budget
+from ingestion.errors import DeferredError, FleetError
+from ingestion.models import Budget
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def waits():
+    """What each request was told to wait, in seconds, without waiting."""
+    return []
+
+
+def test_requests_are_spaced_by_the_rate(settings, waits):
+    settings.REQUESTS_PER_SECOND = 10
+    for _ in range(5):
+        budget.spend(sleep=waits.append)
+    assert sum(waits) == pytest.approx(0.1 + 0.2 + 0.3 + 0.4, abs=0.15)
+    assert Budget.objects.get().used_this_hour == 5
+
+
+def test_a_long_wait_asks_now_and_then_whether_to_go_on(settings, waits):
+    settings.REQUESTS_PER_SECOND = 0.5
+    budget.spend(sleep=waits.append)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        budget.spend(check=stop, sleep=waits.append)
+
+
+def test_the_hours_allowance_is_not_overdrawn_and_says_until_when(settings, waits):
+    settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_HOUR = 1000, 3
+    for _ in range(3):
+        budget.spend(sleep=waits.append)
+    with pytest.raises(DeferredError) as caught:
+        budget.spend(sleep=waits.append)
+    assert caught.value.kind == "budget_spent"
+    assert caught.value.not_before == Budget.objects.get().hour_started_at + timedelta(hours=1)
+    assert budget.closed_until()[1] == "budget_spent"
+    Budget.objects.update(hour_started_at=timezone.now() - timedelta(hours=1))
+    budget.spend(sleep=waits.append)
+    assert Budget.objects.get().used_this_hour == 1
+
+
+def test_a_refusal_stops_everybody_and_doubles_only_when_it_comes_again(settings, waits):
+    settings.BREAKER_SECONDS = 60
+    first = budget.refused("bot_check")
+    assert budget.refused("rate_limited") == first, "one refusal that several workers saw"
+    with pytest.raises(FleetError) as caught:
+        budget.spend(sleep=waits.append)
+    assert isinstance(caught.value, budget.BreakerClosed)
+    Budget.objects.update(closed_until=timezone.now())
+    second = budget.refused("bot_check")
+    assert (second - timezone.now()).total_seconds() == pytest.approx(120, abs=10)
+
+
+def test_an_answer_after_the_wait_opens_the_breaker(settings):
+    budget.refused("bot_check")
+    assert not budget.accepted(), "an answer that was on its way when YouTube refused proves nothing"
+    Budget.objects.update(closed_until=timezone.now())
+    assert budget.accepted()
+    assert Budget.objects.values_list("refusals", "closed_reason", "closed_until").get() == (0, "", None)
+    assert budget.closed_until() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_racing_requests_get_slots_of_their_own(settings):
+    settings.REQUESTS_PER_SECOND = 20
+    waits, before = [], time.monotonic()
+
+    def ask():
+        try:
+            for _ in range(5):
+                budget.spend(sleep=lambda seconds: waits.append(seconds))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    reserved = (Budget.objects.get().next_slot_at - timezone.now()).total_seconds() + time.monotonic() - before
+    assert reserved >= 19 / 20, "20 requests reserve 20 slots, whoever asks"

@@ -1,0 +1,189 @@
+from datetime import date, timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from ingestion import scanning
+from ingestion.errors import error
+from ingestion.models import Budget, Scan
+from people.models import Channel, ChannelAlias
+from tests.factories import make_channel, make_session, make_video
+from tests.ingestion.listings import FakeEntry, FakeListing, FakeYouTube, entries
+from videos.models import Video
+
+pytestmark = pytest.mark.django_db
+
+
+def claimed_scan(channel=None, **options):
+    Scan.objects.create(session=make_session(options=options), channel=channel or make_channel())
+    return scanning.claim_scan("w")
+
+
+def run(scan, listing, *, found=None, check=lambda: None):
+    source = FakeYouTube(listing)
+    scanning.scan_channel(scan, source=source, found=(found if found is not None else []).append, check=check)
+    scan.refresh_from_db()
+    return source
+
+
+def test_every_listed_video_becomes_a_row_of_its_channel_person_and_session():
+    scan = claimed_scan()
+    run(scan, FakeListing(entries(1200)))
+    assert Video.objects.filter(channel=scan.channel, person=scan.channel.person, session=scan.session, status="pending").count() == 1200
+    assert (scan.state, scan.seen, scan.new, scan.claim_id) == ("done", 1200, 1200, None)
+
+
+def test_downloads_are_rung_for_while_the_listing_goes_on():
+    found = []
+    run(claimed_scan(), FakeListing(entries(600)), found=found)
+    assert found == [30, 500, 70]
+
+
+def test_the_order_of_the_listing_is_the_order_of_the_work():
+    run(claimed_scan(), FakeListing([FakeEntry("zz"), FakeEntry("aa"), FakeEntry("mm")]))
+    assert list(Video.objects.order_by("next_attempt_at").values_list("external_id", flat=True)) == ["zz", "aa", "mm"]
+
+
+def test_a_limit_stops_the_listing_and_leaves_the_channel_not_wholly_listed():
+    scan = claimed_scan(limit=5)
+    listing = FakeListing(entries(50))
+    run(scan, listing)
+    assert (Video.objects.count(), listing.read) == (5, 5)
+    assert Channel.objects.get().listed_whole_at is None
+
+
+def test_scanning_again_makes_nothing_twice_and_says_what_was_there():
+    channel = make_channel()
+    make_video(channel=channel, external_id="v000000", status="stored")
+    run(claimed_scan(channel), FakeListing(entries(10)))
+    scan = claimed_scan(channel)
+    run(scan, FakeListing(entries(10)))
+    assert Video.objects.count() == 10
+    assert (scan.seen, scan.new, scan.already_stored) == (10, 9, 1)
+
+
+def test_missing_values_never_overwrite_known_ones():
+    channel = make_channel()
+    known = {"title": "Known", "duration": 9, "upload_date": date(2020, 1, 1), "upload_date_is_exact": True}
+    make_video(channel=channel, external_id="v1", **known)
+    run(claimed_scan(channel), FakeListing([FakeEntry("v1", title="", duration=None, upload_date=date(2021, 1, 1))]))
+    assert Video.objects.values(*known).get() == known
+
+
+def test_a_delta_scan_leaves_a_tab_after_fifty_known_videos_in_a_row():
+    channel = make_channel()
+    run(claimed_scan(channel), FakeListing(entries(400)))
+    Scan.objects.all().delete()
+    newest = [FakeEntry("brandnew"), *entries(400), *entries(20, start=900, tab="shorts")]
+    listing = FakeListing(newest)
+    scan = claimed_scan(Channel.objects.get())
+    run(scan, listing)
+    assert Video.objects.filter(external_id="brandnew").exists()
+    assert Video.objects.filter(external_id__gte="v000900").count() == 20, "other tabs are still looked at"
+    assert scan.seen < 150
+
+
+@pytest.mark.parametrize(
+    ("status", "options", "again"),
+    [
+        ("stored", {}, False),
+        ("stored", {"skip_existing": False}, True),
+        ("failed", {}, False),
+        ("unavailable", {}, False),
+        ("unavailable", {"retry_failed": True}, True),
+        ("pending", {}, True),
+    ],
+)
+def test_known_videos_are_worked_again_only_when_asked(status, options, again):
+    video = make_video(status=status, external_id="v1")
+    scan = claimed_scan(video.channel, **options)
+    run(scan, FakeListing([FakeEntry("v1")]))
+    video.refresh_from_db()
+    assert (video.session_id == scan.session_id) == again
+    assert (video.status == "pending") == again
+    assert scan.new == again
+    assert scan.already_stored == (status == "stored" and not again)
+    assert scan.left_alone == ({"network": 1} if status in ("failed", "unavailable") and not again else {})
+
+
+def test_youtubes_id_and_title_are_written_down():
+    scan = claimed_scan()
+    run(scan, FakeListing(entries(1), external_id="UCabc", title="Real name", expected=7))
+    assert Channel.objects.values_list("external_id", "title", "seen", "expected").get() == ("UCabc", "Real name", 1, 7)
+
+
+def test_two_spellings_of_one_channel_become_one_row():
+    first = make_channel(external_id="UCabc")
+    scan = claimed_scan(make_channel(canonical_url="https://www.youtube.com/c/other"))
+    run(scan, FakeListing(entries(3), external_id="UCabc"))
+    assert list(Channel.objects.all()) == [first]
+    assert ChannelAlias.objects.values_list("channel", "canonical_url").get() == (first.pk, "https://www.youtube.com/c/other")
+    assert (scan.channel, scan.state) == (first, "done")
+    assert Video.objects.filter(channel=first).count() == 3
+
+
+def test_an_empty_channel_is_done_and_says_so():
+    scan = claimed_scan()
+    run(scan, FakeListing([]))
+    assert (scan.state, scan.error_kind, scan.seen) == ("done", "empty", 0)
+    assert Channel.objects.get().state == "active"
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "channel_state", "attempts"),
+    [
+        ("channel_missing", "failed", "gone", 1),
+        ("terminated", "failed", "gone", 1),
+        ("age_restricted", "failed", "active", 1),
+        ("network", "pending", "active", 1),
+        ("bot_check", "pending", "active", 0),
+    ],
+)
+def test_channel_problems_are_told_apart(kind, state, channel_state, attempts):
+    scan = claimed_scan()
+    run(scan, error(kind, "raw"))
+    assert (scan.state, scan.error_kind, scan.error_message, scan.attempts) == (state, kind, "raw", attempts)
+    assert Channel.objects.get().state == channel_state
+    assert Budget.objects.filter(closed_reason="bot_check").exists() == (kind == "bot_check")
+
+
+def test_a_failure_in_the_middle_keeps_what_was_listed_and_is_tried_again():
+    scan = claimed_scan()
+    run(scan, FakeListing(entries(40), failure=error("network")))
+    assert (Video.objects.count(), scan.state) == (40, "pending")
+    Scan.objects.update(next_attempt_at=Now())
+    scan = scanning.claim_scan("w")
+    run(scan, FakeListing(entries(60)))
+    assert (Video.objects.count(), scan.state, scan.new, scan.already_stored) == (60, "done", 60, 0)
+
+
+def test_network_trouble_ends_after_three_attempts():
+    scan = claimed_scan()
+    for _ in range(3):
+        run(scan, error("network"))
+        Scan.objects.update(next_attempt_at=Now())
+        scan = scanning.claim_scan("w") or scan
+    assert Scan.objects.values_list("state", "error_kind").get() == ("failed", "network")
+
+
+def test_an_abandoned_scan_goes_on_elsewhere_and_the_zombie_writes_nothing():
+    scan = claimed_scan()
+    Scan.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    second = scanning.claim_scan("w2")
+    assert second.pk == scan.pk
+    run(scan, FakeListing(entries(5)))
+    assert Video.objects.count() == 0
+    assert Scan.objects.get().claim_id == second.claim_id
+
+
+def test_scans_wait_while_youtube_must_not_be_asked(settings):
+    Scan.objects.create(session=make_session(), channel=make_channel())
+    Budget.objects.create(identity="guest", closed_until=Now() + timedelta(hours=1), closed_reason="captcha", refusals=1)
+    assert scanning.claim_scan("w") is None
+
+
+def test_handing_a_scan_back_makes_it_due_at_once():
+    scan = claimed_scan()
+    scanning.hand_back_scan(scan)
+    again = scanning.claim_scan("w")
+    assert (again.pk, again.attempts) == (scan.pk, 1)

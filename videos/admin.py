@@ -1,0 +1,257 @@
+"""The admin of videos, and what all read-only pages of the admin have in common."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import F
+from django.template.defaultfilters import filesizeformat, truncatechars
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.views import ChangeList
+
+from videos.filters import ErrorKindFilter, StoredFilter, UploadYearFilter
+from videos.models import Video
+from videos.paginator import BigTablePaginator
+
+COLOURS: dict[str, str] = {"downloading": "info", "stored": "success", "failed": "danger", "unavailable": "warning"}
+NOTHING = "-"
+DAY = "j M Y"
+
+
+class PlainChangeList(ChangeList):
+    def get_results(self, request):
+        super().get_results(request)
+        if not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count  # else unfold offers to show all where all is shown
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that only workers write. Nobody adds, edits or deletes one here; `change` permits the actions."""
+
+    paginator = BigTablePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_filter_submit = True
+    list_fullwidth = True
+    sortable_by: ClassVar = ()
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return obj is None and super().has_change_permission(request)
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def get_changelist(self, request, **kwargs):
+        return PlainChangeList
+
+    def changelist_view(self, request, extra_context=None):
+        title = self.opts.verbose_name_plural.capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def say_counts(self, request, *, changed: int, selected: int, done: str, left: tuple[str, str]):
+        """Tell how many rows an action changed and how many it left alone. `left` is the reason for one and for many."""
+        sentence = f"{number_of(changed, self.opts.verbose_name)} {done}."
+        if alone := max(selected - changed, 0):
+            sentence += f" {alone:,} left alone: {left[0] if alone == 1 else left[1]}."
+        self.message_user(request, sentence, messages.SUCCESS if changed else messages.WARNING)
+
+
+def number_of(count: int, noun: str) -> str:
+    """`No video`, `1 video`, `3 videos`."""
+    return f"{count:,} {noun}s" if count > 1 else f"{count or 'No'} {noun}"
+
+
+def label(text: str, colour: str = "", *, title: str = "") -> SafeString:
+    """Text in a coloured box; `colour` is a word of unfold's (info, success, warning, danger), `title` shows on hover."""
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour, "label_title": title})
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> SafeString:
+    """A table for a field of a page. Cells are escaped."""
+    return render_to_string("unfold/components/table.html", {"table": {"headers": list(headers), "rows": list(rows)}})
+
+
+def clock(length: int | timedelta | None) -> str:
+    """Seconds or a timedelta as h:mm:ss, or m:ss below an hour."""
+    if length is None:
+        return NOTHING
+    seconds = int(length.total_seconds()) if isinstance(length, timedelta) else length
+    hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def size(count: int | None) -> str:
+    return NOTHING if count is None else filesizeformat(count)
+
+
+def one_line(text: Any) -> SafeString:
+    """Text that a narrow column must not break."""
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
+
+
+def day(value: date | None, *, exact: bool = True) -> SafeString | str:
+    """`5 Jun 2023`, or `about 5 Jun 2023`."""
+    if value is None:
+        return NOTHING
+    return one_line(f"{'' if exact else 'about '}{date_format(value, DAY)}")
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """`5 Jun 2023, 14:05` in the site's time zone."""
+    return one_line(date_format(timezone.localtime(value), f"{DAY}, H:i")) if value else NOTHING
+
+
+def kind_words(kind: str) -> str:
+    """`members_only` as `Members only`."""
+    return kind.replace("_", " ").capitalize()
+
+
+def kind_label(kind: str, meanings: Mapping[str, str]) -> SafeString | str:
+    return label(kind_words(kind), title=meanings.get(kind, "")) if kind else NOTHING
+
+
+STORED_FIELDS = (("stored_at", "file"), ("picture", "codecs"), "storage_key", "checksum", ("crc32", "part_size"))
+TOLD_FIELDS = ("title", ("length", "uploaded"), ("view_count", "live_status"), ("external_id", "availability"), "description")
+
+
+class VideoChangeList(PlainChangeList):
+    def get_queryset(self, request, exclude_parameters=None):
+        return super().get_queryset(request, exclude_parameters).defer("description", "error_message")
+
+
+@admin.register(Video)
+class VideoAdmin(ReadOnlyAdmin):
+    """Videos do not know the kinds of errors: whoever does gives their words with a subclass."""
+
+    error_words: ClassVar[dict[str, str]] = {}
+    error_advice: ClassVar[dict[str, str]] = {}
+
+    list_display = ("name", "person", "channel", "state", "quality", "file", "length", "uploaded", "problem")
+    list_select_related = ("person", "channel")
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        ("person", AutocompleteSelectFilter),
+        ("channel", AutocompleteSelectFilter),
+        ErrorKindFilter,
+        StoredFilter,
+        UploadYearFilter,
+    )
+    sortable_by = ("uploaded",)
+    search_fields = ("title",)
+    search_help_text = "Words of the title (3 letters or more), a person's name, a YouTube id or link"
+    actions = ("retry", "resume", "skip")
+    readonly_fields = (
+        *("state", "watch", "length", "uploaded", "file", "picture", "codecs", "held_by"),
+        *("problem", "what_it_means", "what_to_do", "raw_message"),
+    )
+
+    def get_changelist(self, request, **kwargs):
+        return VideoChangeList
+
+    def get_fieldsets(self, request, obj=None):
+        """Only the groups that have something to say of this video."""
+        return [
+            (None, {"fields": (("state", "person"), ("watch", "channel"))}),
+            *([("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")})] if obj.error_kind else []),
+            *([("What we stored", {"fields": STORED_FIELDS})] if obj.storage_key else []),
+            ("What YouTube says", {"fields": TOLD_FIELDS}),
+            ("The work", {"fields": (("session", "attempts"), ("wanted", "next_attempt_at"), ("priority", "held_by"))}),
+        ]
+
+    def get_search_results(self, request, queryset, search_term):
+        return queryset.search(search_term), False
+
+    @action(description="Retry: failed, unavailable and skipped ones", permissions=["change"])
+    def retry(self, request, queryset):
+        left = ("it did not fail", "they did not fail")
+        self.say_counts(request, selected=queryset.count(), changed=queryset.retry(), done="will be tried again", left=left)
+
+    @action(description="Resume: go on at once with waiting ones", permissions=["change"])
+    def resume(self, request, queryset):
+        left = ("it was not waiting", "they were not waiting")
+        self.say_counts(request, selected=queryset.count(), changed=queryset.resume(), done="will go on at once", left=left)
+
+    @action(description="Skip: do not download", permissions=["change"])
+    def skip(self, request, queryset):
+        left = ("it is stored, being downloaded or skipped already", "they are stored, being downloaded or skipped already")
+        self.say_counts(request, selected=queryset.count(), changed=queryset.skip(), done="will be skipped", left=left)
+
+    @display(description="title")
+    def name(self, video):
+        return truncatechars(str(video), 70)
+
+    @display(description="status")
+    def state(self, video):
+        return label(state_words(video), COLOURS.get(video.status, ""))
+
+    @display(description="quality")
+    def quality(self, video):
+        return f"{video.height}p" if video.height else NOTHING
+
+    @display(description="size")
+    def file(self, video):
+        return size(video.file_size)
+
+    @display(description="length")
+    def length(self, video):
+        return clock(video.duration)
+
+    # nulls as in the index, both ways: a bare "upload_date" would sort the whole table
+    @display(description="uploaded", ordering=F("upload_date").asc(nulls_first=True))
+    def uploaded(self, video):
+        return day(video.upload_date, exact=video.upload_date_is_exact)
+
+    @display(description="held by")
+    def held_by(self, video):
+        """The worker, while one has it."""
+        return video.lease_owner or NOTHING
+
+    @display(description="error")
+    def problem(self, video):
+        return kind_label(video.error_kind, self.error_words)
+
+    @display(description="what this means")
+    def what_it_means(self, video):
+        return self.error_words.get(video.error_kind, NOTHING)
+
+    @display(description="what to do")
+    def what_to_do(self, video):
+        return self.error_advice.get(video.error_kind, NOTHING)
+
+    @display(description="raw message")
+    def raw_message(self, video):
+        return video.error_message or NOTHING
+
+    @display(description="on YouTube")
+    def watch(self, video):
+        return format_html('<a class="text-link" href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>', video.url)
+
+    @display(description="picture")
+    def picture(self, video):
+        parts = [f"{video.width} x {video.height}" if video.width and video.height else "", f"{video.fps:g} fps" if video.fps else ""]
+        return ", ".join(filter(None, parts)) or NOTHING
+
+    @display(description="format")
+    def codecs(self, video):
+        return ", ".join(filter(None, (video.container, video.vcodec, video.acodec))) or NOTHING
+
+
+def state_words(video: Video) -> str:
+    """The status; for a pending one also what it waits for."""
+    if video.status != Video.Status.PENDING:
+        return video.get_status_display()
+    if video.wanted != Video.Wanted.RUN:
+        return "Paused" if video.wanted == Video.Wanted.PAUSE else "Cancelled"
+    return "Waiting" if video.next_attempt_at > timezone.now() else "Pending"
