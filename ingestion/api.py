@@ -10,6 +10,7 @@ Work is done by workers (`manage.py workers`, or `borrowed_workers()` for a whil
 """
 
 import contextlib
+import signal
 import subprocess
 import sys
 import time
@@ -166,15 +167,15 @@ def resume(session: DownloadSession, *, retry_failed: bool = False) -> int:
     """
     with transaction.atomic():
         DownloadSession.objects.filter(pk=session.pk).update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)
-        retried = session.videos.retry() if retry_failed else 0
         if retry_failed:
+            session.videos.retry()
             session.scans.filter(state=Scan.State.FAILED).update(
                 state=Scan.State.PENDING, attempts=0, next_attempt_at=Now(), error_kind="", error_message="", finished_at=None
             )
         session.scans.filter(state=Scan.State.PENDING).update(next_attempt_at=Now())
         session.videos.resume()
         dispatch.ring(dispatch.SCANS)
-    return retried + session.videos.filter(status=Video.Status.PENDING).count()
+    return session.videos.filter(status=Video.Status.PENDING).count()
 
 
 def watch(session: DownloadSession, *, every: timedelta = timedelta(seconds=1)) -> Iterator[Progress]:
@@ -210,6 +211,6 @@ def borrowed_workers(*, max_concurrent: int | None = None) -> Iterator[bool]:
     try:
         yield True
     finally:
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         with contextlib.suppress(KeyboardInterrupt):
             process.wait()

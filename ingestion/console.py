@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
@@ -82,10 +82,13 @@ def headline(progress: Progress) -> str:
 
 def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
     """The closing lines: what is stored, what is not and why, grouped by kind, each with its advice."""
-    totals = report["totals"]
-    yield f"Session {report['session']['id']}: {totals['stored']} of {totals['videos']} videos stored, {_size(totals['bytes_stored'])}."
+    totals, number = report["totals"], report["session"]["id"]
+    if totals["videos"]:
+        yield f"Session {number}: {totals['stored']} of {_videos(totals['videos'])} stored, {_size(totals['bytes_stored'])}."
+    else:
+        yield f"Session {number}: nothing new."
     if totals["already_stored"]:
-        yield f"In the archive before: {totals['already_stored']}."
+        yield f"In the archive before: {_videos(totals['already_stored'])}."
     if progress.state == "paused":
         yield f"The session is paused. {progress.state_reason}".rstrip()
     if totals["waiting"]:
@@ -97,16 +100,16 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
 
 
 def _waiting(report: dict[str, Any], progress: Progress) -> str:
-    line = f"Still waiting: {report['totals']['waiting']}"
+    line = f"Still waiting: {_videos(report['totals']['waiting'])}"
     if progress.next_due_at and progress.next_due_at > timezone.now():
         line += f", the first until {timezone.localtime(progress.next_due_at):%Y-%m-%d %H:%M:%S}"
     return f"{line}. Running workers go on by themselves; so does `mass_download --resume {report['session']['id']}`."
 
 
 def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[str]:
-    counts = [f"{row['videos']} videos"] if row["videos"] else []
-    counts += [f"{row['known_before']} known before"] if row["known_before"] else []
-    counts += [f"{row['channels']} channels"] if row["channels"] else []
+    counts = [_videos(row["videos"])] if row["videos"] else []
+    counts += [f"{_videos(row['known_before'])} known before"] if row["known_before"] else []
+    counts += [f"{row['channels']} channel{pluralize(row['channels'])}"] if row["channels"] else []
     yield f"  {row['kind']} ({', '.join(counts)}): {row['meaning']} {row['advice']}"
     for channel in channels:
         if channel["error_kind"] == row["kind"]:
@@ -125,6 +128,10 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"{'ok  ' if finding.good else 'FIX '} {finding.name}: {finding.seen}"
         if not finding.good:
             yield f"     {finding.fix}"
+
+
+def _videos(count: int) -> str:
+    return f"{count} video{pluralize(count)}"
 
 
 def _size(count: int) -> str:

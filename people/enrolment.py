@@ -71,6 +71,12 @@ def enrol(rows: Iterable[SheetRow], *, dry_run: bool = False) -> Enrolment:
     raise EnrolmentError("Somebody else is changing the same people or channels. Nothing was imported; try again.")
 
 
+def hold_imports() -> None:
+    """Wait until no other import runs, and make others wait until the end of this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+
+
 class _Desk:
     """One pass over the rows, with all they may mean at hand."""
 
@@ -78,8 +84,7 @@ class _Desk:
         self.rows = rows
         self.is_writing = is_writing
         if is_writing:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            hold_imports()
         self.channels = KnownChannels(rows)
         self.people = KnownPeople(rows, owner_ids={channel.person_id for channel in self.channels}, lock=is_writing)
         for channel in self.channels:

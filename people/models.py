@@ -28,6 +28,7 @@ class Person(models.Model):
     class Meta:
         verbose_name_plural = "people"
         ordering = ["name", "id"]
+        permissions = [("import_person", "Can import people and channels"), ("export_person", "Can export people and channels")]
         constraints = [
             models.UniqueConstraint(
                 fields=["natural_key"], name="person_natural_key", violation_error_message="This person is already here."

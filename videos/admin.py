@@ -122,6 +122,7 @@ def kind_label(kind: str, meanings: Mapping[str, str]) -> SafeString | str:
     return label(kind_words(kind), title=meanings.get(kind, "")) if kind else NOTHING
 
 
+WRONG = ("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")})
 STORED_FIELDS = (("stored_at", "file"), ("picture", "codecs"), "storage_key", "checksum", ("crc32", "part_size"))
 TOLD_FIELDS = ("title", ("length", "uploaded"), ("view_count", "live_status"), ("external_id", "availability"), "description")
 
@@ -164,7 +165,7 @@ class VideoAdmin(ReadOnlyAdmin):
         """Only the groups that have something to say of this video."""
         return [
             (None, {"fields": (("state", "person"), ("watch", "channel"))}),
-            *([("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")})] if obj.error_kind else []),
+            *([WRONG] if obj.error_kind else []),
             *([("What we stored", {"fields": STORED_FIELDS})] if obj.storage_key else []),
             ("What YouTube says", {"fields": TOLD_FIELDS}),
             ("The work", {"fields": (("session", "attempts"), ("wanted", "next_attempt_at"), ("priority", "held_by"))}),

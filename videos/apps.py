@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class VideosConfig(AppConfig):
     name = "videos"
+    verbose_name = "Archive"

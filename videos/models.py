@@ -115,7 +115,7 @@ class Video(models.Model):
                 "channel", F("priority").desc(), "next_attempt_at", "id", condition=Q(status="pending"), name="video_due_by_channel"
             ),
             models.Index(fields=["channel", "id"], condition=Q(status="downloading"), name="video_downloading"),
-            models.Index(fields=["error_kind"], condition=Q(status="failed"), name="video_failed_kind"),
+            models.Index(fields=["error_kind"], condition=Q(error_kind__gt=""), name="video_error_kind"),
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="video_stored_at"),
         ]
 

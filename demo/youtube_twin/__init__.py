@@ -9,13 +9,15 @@ processes (`TwinControl`).
 
 A request goes down this list of modules, each of which can be read alone:
 
-    server     the port, threads, and the `Twin` that tests hold      proxy     one connection: TLS, ranges, faults, pacing
-    site       which answer belongs to which address                  listings  channel tabs and playlists
-    player     whether a video may be watched, and its formats        webpages  the HTML around both
-    formats    what a video is offered in                             media     real files of that size and length
-    catalogue  every channel, playlist and video there is             specials  what can be wrong with a video
-    showcase   the channels that look like somebody's                 numbered  channels of any size
-    settings, faults, journal                                         what a test turns, breaks and looks at
+    server     the port, its threads, and the `Twin` that tests hold
+    proxy      one connection: TLS (certificate), ranges, faults, pacing; makes messages
+    site       which answer belongs to which address
+    listings   channel tabs and playlists          player     whether a video may be watched, and its addresses
+    webpages   the HTML around both                formats    what a video is offered in
+    media      real files of that size and length  encoding   ffmpeg makes them
+    catalogue  channels, playlists, videos         specials   what can be wrong with a video
+    showcase   channels that look like somebody's  numbered   channels of any size
+    settings, faults, journal, control             what a test turns, breaks and looks at
 """
 
 from demo.youtube_twin.control import TwinControl

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from demo.youtube_twin.specials import REFUSALS, SPECIAL_IDS, Refusal
 
@@ -76,10 +77,18 @@ def key_of(name: str) -> str:
     return name.removeprefix("@").replace("-", "").lower()
 
 
+class Family(Protocol):
+    """Channels of which there are as many as somebody asks for."""
+
+    def channel(self, key: str) -> Channel | None: ...
+
+    def find(self, video_id: str) -> tuple[Channel, Video] | None: ...
+
+
 class Catalogue:
     """Looks things up; every method answers None for what does not exist."""
 
-    def __init__(self, channels: Sequence[Channel], families: Sequence["Family"]):
+    def __init__(self, channels: Sequence[Channel], families: Sequence[Family]):
         self.channels = {key_of(channel.key): channel for channel in channels}
         self._families = families
         self._videos = {video.id: (channel, video) for channel in channels for video in channel.videos()}
@@ -110,16 +119,6 @@ class Catalogue:
 def playlist_id(channel: Channel) -> str:
     """The playlist in which a channel's owner put every second video."""
     return f"PL{channel.key}".ljust(34, "_")
-
-
-class Family:
-    """Channels of which there are as many as somebody asks for."""
-
-    def channel(self, key: str) -> Channel | None:
-        raise NotImplementedError
-
-    def find(self, video_id: str) -> tuple[Channel, Video] | None:
-        raise NotImplementedError
 
 
 def make_demo_channel() -> Channel:

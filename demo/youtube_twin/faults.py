@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+# The JSON that a fault puts in the place of an answer; yt-dlp retries the first and takes the second for the end.
+JUNK = {
+    "incomplete": {"responseContext": {"visitorData": ""}},
+    "empty": {"onResponseReceivedActions": [{"appendContinuationItemsAction": {"continuationItems": []}}]},
+}
+
 
 @dataclass
 class Fault:
@@ -18,6 +24,7 @@ class Fault:
     reset   bytes of the answer that are sent before the connection is reset
     cut     bytes sent before it is closed in good manners
     stall   bytes sent before nothing more comes, until the client goes away or the twin closes
+    etag    what a media file says it is, as if it had been replaced meanwhile
     """
 
     match: str
@@ -30,14 +37,27 @@ class Fault:
     reset: int | None = None
     cut: int | None = None
     stall: int | None = None
-
-    def __post_init__(self):
-        re.compile(self.match)
+    etag: str | None = None
 
     @property
     def sent_bytes(self) -> int | None:
         """How much of the answer goes out, None for all."""
         return next((value for value in (self.reset, self.cut, self.stall) if value is not None), None)
+
+
+def read_rule(rule: dict[str, Any]) -> Fault:
+    """Raises ValueError for what is no rule."""
+    if unknown := set(rule) - {field.name for field in fields(Fault)}:
+        raise ValueError(f"no such key of a fault: {', '.join(sorted(unknown))}")
+    if "match" not in rule:
+        raise ValueError("a fault needs a match")
+    if rule.get("junk") not in (None, *JUNK):
+        raise ValueError(f"junk is one of {', '.join(JUNK)}")
+    try:
+        re.compile(rule["match"])
+    except re.error as error:
+        raise ValueError(f"match is no regular expression: {error}") from error
+    return Fault(**rule)
 
 
 class FaultList:
@@ -49,11 +69,7 @@ class FaultList:
 
     def replace(self, rules: Sequence[dict[str, Any]]) -> None:
         """Raises ValueError for a rule that is none, and then changes nothing."""
-        names = {field.name for field in fields(Fault)}
-        for rule in rules:
-            if unknown := set(rule) - names:
-                raise ValueError(f"no such key of a fault: {', '.join(sorted(unknown))}")
-        faults = [Fault(**rule) for rule in rules]
+        faults = [read_rule(rule) for rule in rules]
         with self._lock:
             self._faults = faults
 

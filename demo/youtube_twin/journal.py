@@ -5,21 +5,21 @@ import time
 from collections import Counter, deque
 from typing import Any
 
-from demo.youtube_twin.requests import Request
+from demo.youtube_twin.messages import Request
 
 LONGEST_LOG = 100_000
 
 
 class Journal:
-    """For all threads. A request is in the log from the moment it is answered; bytes follow when they are out."""
+    """For all threads. A request is in the log before the first byte of its answer goes out, so whoever has the answer sees it."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._entries: deque[dict[str, Any]] = deque(maxlen=LONGEST_LOG)
         self._counts: Counter[str] = Counter()
 
-    def open(self, request: Request, status: int) -> dict[str, Any]:
-        """A new entry, counted."""
+    def record(self, request: Request, *, status: int, size: int) -> dict[str, Any]:
+        """A new entry, counted. `size` is how much of a body will be sent; see `correct`."""
         entry = {
             "t": round(time.time(), 3),
             "method": request.method,
@@ -29,21 +29,25 @@ class Journal:
             "status": status,
             "client": request.client,
             "range": request.range,
-            "bytes": 0,
+            "bytes": size,
             **{name: request.body[name] for name in ("videoId", "browseId", "continuation", "url") if name in request.body},
         }
         with self._lock:
             self._entries.append(entry)
-            self._counts.update(("requests", request.kind))
+            self._counts.update(("requests", request.kind, f"status_{status}"))
+            self._count_bytes(entry["kind"], size)
         return entry
 
-    def close(self, entry: dict[str, Any], *, status: int, sent: int) -> None:
-        entry["status"], entry["bytes"] = status, sent
+    def correct(self, entry: dict[str, Any], *, sent: int) -> None:
+        """The client went away after so many bytes."""
         with self._lock:
-            self._counts["bytes"] += sent
-            self._counts[f"status_{status}"] += 1
-            if entry["kind"] == "media":
-                self._counts["media_bytes"] += sent
+            self._count_bytes(entry["kind"], sent - entry["bytes"])
+            entry["bytes"] = sent
+
+    def _count_bytes(self, kind: str, count: int) -> None:
+        self._counts["bytes"] += count
+        if kind == "media":
+            self._counts["media_bytes"] += count
 
     def count(self, name: str) -> None:
         with self._lock:

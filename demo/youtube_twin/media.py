@@ -51,6 +51,7 @@ class Library:
         self.folder = folder
         self.scale = scale
         self._lock = threading.RLock()
+        self._is_locked = False  # the folder, by this process
         self._files: dict[str, MediaFile] = {}
 
     def file(self, itag: int, seconds: int, grade: str = "plain") -> MediaFile:
@@ -112,18 +113,16 @@ class Library:
     def _alone(self) -> Iterator[None]:
         """One maker at a time, among the threads of this process and among processes. May be entered again within."""
         with self._lock:
-            if self._depth:
+            if self._is_locked:
                 yield
                 return
             with (self.folder / ".lock").open("w") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                self._depth = 1
+                self._is_locked = True
                 try:
                     yield
                 finally:
-                    self._depth = 0
-
-    _depth = 0
+                    self._is_locked = False
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from demo.youtube_twin.catalogue import NEWEST, Channel, Family, Video
+from demo.youtube_twin.catalogue import NEWEST, Channel, Video
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 MEGABYTES_PER_SECOND = 0.62  # of heavy media; 100 MB last 161 s
@@ -49,7 +49,7 @@ class NumberedVideos(Sequence[Video]):
         )
 
 
-class NumberedChannels(Family):
+class NumberedChannels:
     """@big<N>: N ordinary videos. @tiny<N>: N videos of a few KB."""
 
     _letters = {"big": "b", "tiny": "t"}
@@ -69,7 +69,7 @@ class NumberedChannels(Family):
         return (channel, channel.tabs["videos"][index]) if channel and index < count else None
 
 
-class BenchVideos(Family):
+class BenchVideos:
     """bench00100M: about 100 MB as video and audio. prog_00100M: the same as one progressive file. BIGFILE____ is bench00021M."""
 
     def channel(self, key: str) -> Channel | None:

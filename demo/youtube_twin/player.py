@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from demo.youtube_twin.catalogue import Channel, Playlist, Video
-from demo.youtube_twin.formats import FORMATS, Format, adaptive_itags, hls_itags, progressive_itags
+from demo.youtube_twin.formats import FORMATS, HLS_TRACKS, Format, adaptive_itags, hls_itags, progressive_itags
 from demo.youtube_twin.listings import VISITOR, Json, owner_endpoint, runs, text, thumbnails
 from demo.youtube_twin.specials import REFUSALS, UPCOMING, Refusal
 
@@ -175,10 +175,9 @@ def hls_variants(video: Video, expire: str) -> str:
     """The master playlist."""
     lines = ["#EXTM3U"]
     for itag in hls_itags(video):
-        picture, sound = {95: (136, 140), 93: (134, 140), 602: (160, None)}[itag]
-        size = f"{FORMATS[picture].width}x{FORMATS[picture].height}"
-        codecs = ",".join(FORMATS[track].codecs for track in (picture, sound) if track)
-        bandwidth = sum(FORMATS[track].bits_per_second for track in (picture, sound) if track)
+        tracks = [FORMATS[track] for track in HLS_TRACKS[itag]]
+        bandwidth, codecs = sum(track.bits_per_second for track in tracks), ",".join(track.codecs for track in tracks)
+        size = f"{tracks[0].width}x{tracks[0].height}"
         lines.append(f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS="{codecs}",RESOLUTION={size},FRAME-RATE=25')
         lines.append(f"https://{MANIFEST_HOST}/api/manifest/hls_playlist/expire/{expire}/id/{video.id}/itag/{itag}/playlist/index.m3u8")
     return "\n".join(lines) + "\n"

@@ -15,8 +15,8 @@ from demo.youtube_twin.certificate import make_certificate, make_context
 from demo.youtube_twin.faults import FaultList
 from demo.youtube_twin.journal import Journal
 from demo.youtube_twin.media import Library
+from demo.youtube_twin.messages import Response
 from demo.youtube_twin.proxy import Connection
-from demo.youtube_twin.requests import Response
 from demo.youtube_twin.settings import Settings
 from demo.youtube_twin.site import Site
 
@@ -105,7 +105,7 @@ class Twin:
             return Response.text("no such control", 404)
         try:
             return Response.json(action())
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             return Response.text(str(error), 400)
 
     # --- for connections ----------------------------------------------------------------------------------------------

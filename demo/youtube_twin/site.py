@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from demo.youtube_twin import listings, player, webpages
 from demo.youtube_twin.catalogue import Catalogue, Channel, Video, make_demo_channel, make_odd_channels
 from demo.youtube_twin.formats import FORMATS, HLS_TRACKS
-from demo.youtube_twin.media import Library
+from demo.youtube_twin.media import Library, MediaFile
+from demo.youtube_twin.messages import Request, Response
 from demo.youtube_twin.numbered import BenchVideos, NumberedChannels
-from demo.youtube_twin.requests import Request, Response
 from demo.youtube_twin.settings import Settings
 from demo.youtube_twin.showcase import make_showcase
 from demo.youtube_twin.specials import REFUSALS, Refusal
@@ -158,7 +158,7 @@ class Site:
 
     # --- media --------------------------------------------------------------------------------------------------------
 
-    def _file(self, video: Video, itag: int):
+    def _file(self, video: Video, itag: int) -> MediaFile:
         return self.library.file(itag, video.seconds, video.grade)
 
     def _media(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
 from unfold.decorators import display
 
-from ingestion.admin.kinds import ErrorWords
+from ingestion.admin.kinds import ErrorGroup, ErrorWords
 from ingestion.admin.scans import ReadOnlyInline
 from ingestion.models import Attempt
 from videos.admin import NOTHING, ReadOnlyAdmin, clock, label, moment, one_line, size
@@ -99,7 +99,7 @@ class AttemptInline(AttemptWords, ReadOnlyInline):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(AttemptWords, ReadOnlyAdmin):
+class AttemptAdmin(AttemptWords, ErrorGroup, ReadOnlyAdmin):
     list_display = ("name", "job", "number", "result", "host", "started", "took", "how", "stored", "problem")
     list_select_related = ("video", "session", "live")
     list_filter = (RunningFilter, ErrorKindFilter, WayFilter, ("session", AutocompleteSelectFilter))
@@ -108,7 +108,6 @@ class AttemptAdmin(AttemptWords, ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": (("video", "session"), ("result", "number"), ("worker", "how"))}),
         ("When", {"fields": (("started", "finished_at"), ("took", "stored"))}),
-        ("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")}),
         ("The upload", {"fields": ("upload",), "classes": ("collapse",)}),
     )
     readonly_fields = ("result", "started", "took", "how", "stored", "problem", "what_it_means", "what_to_do", "raw_message")

@@ -5,7 +5,7 @@ from typing import ClassVar
 from unfold.decorators import display
 
 from ingestion.errors import KINDS
-from videos.admin import NOTHING, kind_label
+from videos.admin import NOTHING, WRONG, kind_label
 
 MEANINGS = {kind.slug: kind.meaning for kind in KINDS.values()}
 ADVICE = {kind.slug: kind.advice for kind in KINDS.values()}
@@ -32,3 +32,11 @@ class ErrorWords:
     @display(description="raw message")
     def raw_message(self, row):
         return row.error_message or NOTHING
+
+
+class ErrorGroup:
+    """For the page of a model: what went wrong, when something did, after the first of the class's own groups."""
+
+    def get_fieldsets(self, request, obj=None):
+        first, *others = super().get_fieldsets(request, obj)
+        return [first, *([WRONG] if obj and obj.error_kind else []), *others]

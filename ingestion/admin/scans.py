@@ -5,28 +5,31 @@ from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from ingestion.admin.kinds import ErrorWords
+from ingestion.admin.kinds import ErrorGroup, ErrorWords
 from ingestion.models import Scan
-from videos.admin import ReadOnlyAdmin, label
+from videos.admin import ReadOnlyAdmin, label, one_line
 from videos.filters import ErrorKindFilter
 
 COLOURS = {"running": "info", "done": "success", "failed": "danger"}
 
 
 class ScanWords(ErrorWords):
+    @display(description="session")
+    def job(self, scan):
+        return one_line(scan.session)
+
     @display(description="state")
     def outcome(self, scan):
         return label(scan.get_state_display(), COLOURS.get(scan.state, ""))
 
     @display(description="videos seen")
     def listed(self, scan):
-        return f"{scan.seen:,} of {scan.expected:,}" if scan.expected else f"{scan.seen:,}"
+        return one_line(f"{scan.seen:,} of {scan.expected:,}" if scan.expected else f"{scan.seen:,}")
 
     @display(description="left alone")
     def known_before(self, scan):
         """Stored or given up in an older session."""
-        left = sum(scan.left_alone.values())
-        return f"{left:,}" if left else "0"
+        return f"{sum(scan.left_alone.values()):,}"
 
 
 class ReadOnlyInline(TabularInline):
@@ -34,8 +37,12 @@ class ReadOnlyInline(TabularInline):
 
     extra = 0
     can_delete = False
-    hide_title = True
     show_change_link = True
+    # unfold 0.91 knows the one, later releases warn of it and want the other
+    if hasattr(TabularInline, "show_title"):
+        show_title = False
+    else:
+        hide_title = True
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -58,8 +65,8 @@ class ScanInline(ScanWords, ReadOnlyInline):
 
 
 @admin.register(Scan)
-class ScanAdmin(ScanWords, ReadOnlyAdmin):
-    list_display = ("__str__", "session", "outcome", "listed", "new", "already_stored", "problem", "what_to_do")
+class ScanAdmin(ScanWords, ErrorGroup, ReadOnlyAdmin):
+    list_display = ("__str__", "job", "outcome", "listed", "new", "already_stored", "problem", "what_to_do")
     list_select_related = ("session", "channel")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -72,7 +79,6 @@ class ScanAdmin(ScanWords, ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": (("session", "channel"), ("outcome", "attempts"))}),
         ("What was found", {"fields": (("listed", "new"), ("already_stored", "known_before"))}),
-        ("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")}),
         ("When", {"fields": (("created_at", "next_attempt_at"), ("started_at", "finished_at"), ("lease_owner", "lease_expires_at"))}),
     )
     readonly_fields = ("outcome", "listed", "known_before", "problem", "what_it_means", "what_to_do", "raw_message")

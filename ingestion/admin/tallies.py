@@ -5,8 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from django.db.models import Count
-from django.template.loader import render_to_string
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ingestion.models import Scan
@@ -55,17 +54,16 @@ def _rows(model: type[Video] | type[Scan], session_ids: Collection[int]):
 
 
 def progress_bar(videos: Counter) -> SafeString:
-    """Stored, and in red what will not be, as parts of all."""
-    shares = (("Stored", videos["stored"], ""), ("Not stored", videos["failed"] + videos["unavailable"], "bg-red-600"))
-    items = [{"title": title, "value": _percent(count, videos), "progress_class": colour} for title, count, colour in shares]
-    return render_to_string("unfold/components/progress.html", {"items": items})
+    """Stored in green and, in red, what will not be, as parts of all."""
+    shares = (("Stored", videos["stored"], "green"), ("Not stored", videos["failed"] + videos["unavailable"], "red"))
+    parts = [(colour, title, count, round(100 * count / videos.total(), 1)) for title, count, colour in shares if count]
+    inner = format_html_join("", '<div class="h-1.5 bg-{}-600" title="{}: {}" style="width: {}%"></div>', parts)
+    return format_html(
+        '<div class="bg-base-100 dark:bg-base-800 flex flex-row h-1.5 overflow-hidden rounded-default w-full">{}</div>', inner
+    )
 
 
 def progress_cell(tally: Tally) -> SafeString:
     return format_html(
         '<div class="w-32"><div class="mb-1 whitespace-nowrap">{}</div>{}</div>', tally.in_words(), progress_bar(tally.videos)
     )
-
-
-def _percent(count: int, videos: Counter) -> float:
-    return round(100 * count / max(videos.total(), 1), 1)

@@ -67,17 +67,17 @@ class Store:
         With the `state` of an earlier one that is still there, that one goes on, under its own key, part size and
         facts; else a new one begins, which `on_state` hears of at once.
         """
-        upload = self._place.resume(dict(state), on_state) if state else None
-        if upload is None:
-            upload = self._place.begin(
-                key,
-                part_size=part_size or part_size_for(expected_size),
-                content_type=content_type,
-                metadata=metadata,
-                on_state=on_state,
-            )
-            upload.facts = dict(facts or {})
-        upload.save()
+        if state and (upload := self._place.resume(dict(state), on_state)):
+            upload.save()
+            return upload
+        part_size = part_size or part_size_for(expected_size)
+        upload = self._place.begin(key, part_size=part_size, content_type=content_type, metadata=metadata, on_state=on_state)
+        upload.facts = dict(facts or {})
+        try:
+            upload.save()
+        except BaseException:  # nobody would know of it
+            self.abort(upload.state)
+            raise
         return upload
 
     def abort(self, state: Mapping[str, Any]) -> None:

@@ -37,17 +37,18 @@ def box_kinds(file: BinaryIO) -> Iterator[bytes]:
 
 def wants_remux(path: Path) -> bool:
     """True for an MPEG transport stream, and for an MP4 that is fragmented or has its index behind the media."""
+    if is_transport_stream(path):
+        return True
     with path.open("rb") as file:
-        head = file.read(TRANSPORT_STREAM_PACKET + 1)
-        if is_transport_stream(head):
-            return True
-        if head[4:8] != b"ftyp":
+        if file.read(8)[4:] != b"ftyp":
             return False
         kinds = list(box_kinds(file))
     return b"moof" in kinds or b"moov" not in kinds or (b"mdat" in kinds and kinds.index(b"mdat") < kinds.index(b"moov"))
 
 
-def is_transport_stream(head: bytes) -> bool:
+def is_transport_stream(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(TRANSPORT_STREAM_PACKET + 1)
     return head[:1] == head[TRANSPORT_STREAM_PACKET : TRANSPORT_STREAM_PACKET + 1] == bytes([TRANSPORT_STREAM_SYNC])
 
 

@@ -1,13 +1,15 @@
 """yt-dlp's YoutubeDL with our budget in front of every request to YouTube, and one place where its failures are seen."""
 
+import io
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from yt_dlp import YoutubeDL
+from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from ingestion.errors import ArchiveError, error
@@ -17,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 SITE_HOSTS = ("youtube.com", "youtube-nocookie.com", "youtubei.googleapis.com")
 LONGEST_PAUSE_SECONDS = 10
+LONGEST_ERROR_PAGE = 1 << 16
 
 
 def no_budget() -> None:
@@ -131,13 +134,15 @@ class Client(YoutubeDL):
 
     def urlopen(self, req: Any) -> Any:
         """Open a request of yt-dlp's; requests to YouTube are paid for, and a refusal of us ends everything."""
-        if not is_site(_url(req)):
-            return super().urlopen(req)
-        self._pay()
+        is_paid = is_site(_url(req))
+        if is_paid:
+            self._pay()
         try:
             return super().urlopen(req)
-        except RequestError as exc:
-            self._judge(exc)
+        except HTTPError as exc:
+            _settle(exc)
+            if is_paid:
+                self._judge(exc)
             raise
 
     def _pay(self) -> None:
@@ -147,10 +152,10 @@ class Client(YoutubeDL):
             self._stopped_by = exc
             raise
 
-    def _judge(self, exc: RequestError) -> None:
+    def _judge(self, exc: HTTPError) -> None:
         """Raise at once what no retry can mend."""
         stop = refusals.fleet_refusal(exc)
-        if isinstance(exc, HTTPError) and exc.status == 404 and self._missing != "unknown":
+        if exc.status == 404 and self._missing != "unknown":
             self._not_found += 1
             stop = error(self._missing, refusals.raw_line(exc)) if self._not_found > 1 else None
         if stop:
@@ -171,6 +176,15 @@ class Client(YoutubeDL):
 
     def _youtube_args(self) -> dict[str, Any]:
         return self.params["extractor_args"]["youtube"]
+
+
+def _settle(exc: HTTPError) -> None:
+    """Read the page of an error at once: its connection is free again, whoever forgets to close it."""
+    answer = exc.response
+    with suppress(RequestError):
+        body = io.BytesIO(answer.read(LONGEST_ERROR_PAGE))
+        exc.response = Response(body, url=answer.url, headers=answer.headers, status=answer.status, reason=answer.reason)
+    answer.close()
 
 
 def _url(req: Any) -> str:

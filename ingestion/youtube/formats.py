@@ -21,8 +21,13 @@ def choose(offered: Sequence[Raw], quality: str) -> tuple[Raw, ...]:
     `quality` is one of QUALITIES. A quality that is not offered gives the best below it, else the smallest above.
     An empty tuple when nothing can be used.
     """
-    formats = [raw for raw in offered if _is_usable(raw)]
+    formats = [raw for raw in offered if is_usable(raw)]
     return _choose_sound(formats) if quality == "audio" else _choose_picture(formats, quality)
+
+
+def is_usable(raw: Raw) -> bool:
+    """Whether it has picture or sound; yt-dlp also lists the sheets of small pictures of the seek bar."""
+    return bool(raw.get("url")) and raw.get("has_drm") is not True and (_has_picture(raw) or _has_sound(raw))
 
 
 def is_streamable(raw: Raw) -> bool:
@@ -112,10 +117,6 @@ def _best_sound(sounds: Sequence[Raw], *, plain: bool) -> Raw:
         return (raw.get("language_preference") or -1, not compressed, is_streamable(raw), plain and _is_aac(raw), i)
 
     return sounds[max(range(len(sounds)), key=rank)]
-
-
-def _is_usable(raw: Raw) -> bool:
-    return bool(raw.get("url")) and raw.get("has_drm") is not True and (_has_picture(raw) or _has_sound(raw))
 
 
 def _has_picture(raw: Raw) -> bool:

@@ -15,7 +15,7 @@ TABS = ("videos", "shorts", "streams")
 VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 CHANNEL_ID = re.compile(r"UC[\w-]{22}", re.ASCII)
 MISSING = "channel_missing"
-LONGEST_DETOUR = 3  # pages that only point to another page, one after the other
+MOST_POINTERS = 8  # answers that point to another page: a channel's other tabs, a regional redirect
 
 _END = object()
 
@@ -115,14 +115,13 @@ class _Walk:
 
     def __init__(self, client: Client, listing: Listing, kind: str):
         self._client, self._listing, self._kind = client, listing, kind
-        self._detours = 0
+        self._pointers = self._given = 0
         self._cut_short = False
-        self._given = 0
 
     def start(self, url: str) -> Iterator[Entry]:
         """All entries; raises ArchiveError."""
         self._client.feed_looped = False
-        answer = self._ask(url)
+        answer = self._ask(url, missing=MISSING)
         yield from self._answer(answer)
         if self._kind == "channel" and not self._given and not str(answer.get("id")).startswith("UU"):
             yield from self._uploads()
@@ -131,15 +130,15 @@ class _Walk:
     def _uploads(self) -> Iterator[Entry]:
         """What a channel without tabs still shows: music channels made by YouTube, and those behind an age gate."""
         try:
-            answer = self._ask(f"{SITE}/playlist?list=UU{self._listing.external_id[2:]}")
+            answer = self._ask(f"{SITE}/playlist?list=UU{self._listing.external_id[2:]}", missing=MISSING)
         except PermanentError as exc:
             if exc.kind != MISSING:
                 raise
         else:
             yield from self._answer(answer)
 
-    def _ask(self, url: str) -> Mapping[str, Any]:
-        with self._client.look(missing=MISSING):
+    def _ask(self, url: str, *, missing: str = "unknown") -> Mapping[str, Any]:
+        with self._client.look(missing=missing):
             answer = self._client.extract_info(url, download=False, process=False, ie_key="YoutubeTab") or {}
         self._learn(answer, url)
         return answer
@@ -172,14 +171,14 @@ class _Walk:
             if VIDEO_ID.fullmatch(video_id):
                 yield Entry(video_id, tab="videos")
             return
-        self._detours = 0 if self._tab_name({"webpage_url": url}, default="") else self._detours + 1
-        if url.startswith(f"{SITE}/") and self._detours <= LONGEST_DETOUR:
+        self._pointers += 1
+        if url.startswith(f"{SITE}/") and self._pointers <= MOST_POINTERS:
             yield from self._answer(self._ask(url))
 
     def _tab(self, entries: Iterator[Any], name: str) -> Iterator[Entry]:
         self._listing._left = False
         while not self._listing._left:
-            with self._client.look(missing=MISSING):
+            with self._client.look():
                 raw = next(entries, _END)
             if raw is _END:
                 return
@@ -188,11 +187,11 @@ class _Walk:
                 yield entry
         self._cut_short = True
 
-    def _tab_name(self, answer: Mapping[str, Any], default: str = "videos") -> str:
+    def _tab_name(self, answer: Mapping[str, Any]) -> str:
         if self._kind == "playlist":
             return "playlist"
         last = urlsplit(answer.get("webpage_url") or "").path.rpartition("/")[2]
-        return last if last in TABS else default
+        return last if last in TABS else "videos"
 
 
 def entry_of(raw: Any, tab: str) -> Entry | None:

@@ -51,7 +51,6 @@ def open_range(client: Client, media: MediaFormat, first: int, last: int) -> Ran
     try:
         response = client.urlopen(Request(media.url, headers=headers))
     except HTTPError as exc:
-        exc.close()
         raise refusals.error_from(exc, media=True) from exc
     except (RequestError, OSError) as exc:
         raise TransientError("network", refusals.raw_line(exc)) from exc
@@ -88,8 +87,9 @@ def download_to(options: Mapping[str, Any], spend: Callable[[], None], extractio
     }
     client = Client(options, spend=spend, **own)
     try:
+        info = {**extraction.info, "formats": [dict(raw) for raw in extraction.info["formats"]]}
         with client.look(media=True):
-            done = client.process_ie_result(dict(extraction.info), download=True)
+            done = client.process_ie_result(info, download=True)
         return _made_file(done)
     finally:
         client.close()

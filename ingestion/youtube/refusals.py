@@ -57,6 +57,7 @@ CLASSES: tuple[tuple[type[BaseException], str | None], ...] = (
     (utils.MaxDownloadsReached, "misconfigured"),
     (utils.DownloadCancelled, "misconfigured"),
     (utils.EntryNotInPlaylist, "unknown"),
+    (utils.ThrottledDownload, "network"),
     (utils.ReExtractInfo, "unknown"),
     (utils.LockingUnsupportedError, "misconfigured"),
     (utils.YoutubeDLError, None),
@@ -80,7 +81,7 @@ WORDINGS = (
     Wording(r"captcha", "captcha", "_video.py _real_extract: errorScreen.playerCaptchaViewModel"),
     Wording(r"content isn't available, try again later", "session_limited", "YouTube, UNPLAYABLE"),
     Wording(r"has been rate-limited by youtube", "session_limited", "_video.py _real_extract, to the wording above"),
-    Wording(r"http error 429|too many requests", "rate_limited", "networking/exceptions.py HTTPError"),
+    Wording(r"too many requests", "rate_limited", "HTTP 429"),
     Wording(r"unusual traffic", "captcha", "google.com/sorry"),
     # --- channels and playlists
     Wording(r"account has been (terminated|suspended)", "terminated", "YouTube, alert of a channel page"),
@@ -105,11 +106,10 @@ WORDINGS = (
     Wording(r"video (is no longer available|does not exist)|live stream recording is not available", "removed", "YouTube, ERROR"),
     # Said of videos that play elsewhere, too: never taken for gone
     Wording(r"this (content|video) (isn't|is not) available", "no_formats", "YouTube, ERROR; yt-dlp issues 14095 and 28613 of youtube-dl"),
-    Wording(r"video unavailable", "removed", "YouTube, ERROR without a subreason"),
+    Wording(r"video (is )?unavailable", "removed", "YouTube, ERROR without a subreason"),
     # --- answers that are no answers
     Wording(r"incomplete (yt initial )?data received", "incomplete", "_base.py _extract_response; _tab.py _extract_webpage"),
-    Wording(r"http error 403", "forbidden", "networking/exceptions.py HTTPError"),
-    Wording(r"http error 5\d\d|timed out|connection (reset|refused|aborted)", "network", "networking/exceptions.py"),
+    Wording(r"timed out|connection (reset|refused|aborted)|bytes read, \d+ more expected", "network", "networking/exceptions.py"),
     Wording(r"ffmpeg (is )?not (found|installed)", "misconfigured", "postprocessor/ffmpeg.py; YoutubeDL.py process_info"),
     Wording(r"content too short", "incomplete", "YoutubeDL.py process_info"),
     Wording(r"fragment \d+ not found|fragment retries", "incomplete", "downloader/fragment.py"),
@@ -118,19 +118,17 @@ WORDINGS = (
 )
 
 
-def error_from(
-    exc: BaseException, warnings: Iterable[str] = (), *, media: bool = False, missing: str = "unknown", subject: str = ""
-) -> ArchiveError:
+def error_from(exc: BaseException, warnings: Iterable[str] = (), *, media: bool = False, missing: str = "unknown") -> ArchiveError:
     """The ArchiveError for an exception of yt-dlp. `media`: it was reading media; `missing`: what HTTP 404 means else."""
     if isinstance(exc, ArchiveError):
         return exc
     causes = list(_causes(exc))
     line = raw_line(causes[0])
-    for cause in causes:
-        if isinstance(cause, network.HTTPError) and (kind := kind_of_status(cause.status, media=media, missing=missing)):
-            return error(_captcha_or(kind, cause), line)
+    for status, url in _statuses(causes, line):
+        if kind := kind_of_status(status, media=media, missing=missing):
+            return error("captcha" if kind == "rate_limited" and _is_sorry(url) else kind, line)
     kind = kind_of_class(causes) or kind_of_wording([line, *reversed(list(warnings))])
-    return error(kind or "unknown", f"{subject}: {line}" if subject and not kind else line)
+    return error(kind or "unknown", line)
 
 
 def kind_of_status(status: int, *, media: bool, missing: str = "unknown") -> str | None:
@@ -157,11 +155,9 @@ def kind_of_wording(lines: Iterable[str]) -> str | None:
     return None
 
 
-def fleet_refusal(exc: network.RequestError) -> ArchiveError | None:
-    """The error that stops all hosts, when YouTube answered a request so; None for any other failure."""
-    if isinstance(exc, network.HTTPError) and exc.status == 429:
-        return error(_captcha_or("rate_limited", exc), raw_line(exc))
-    return None
+def fleet_refusal(exc: network.HTTPError) -> ArchiveError | None:
+    """The error that stops all hosts, when YouTube answered a request so; None for any other status."""
+    return error_from(exc) if exc.status == 429 else None
 
 
 def raw_line(exc: BaseException) -> str:
@@ -172,8 +168,8 @@ def raw_line(exc: BaseException) -> str:
 
 def plain_line(said: str) -> str:
     """One line without yt-dlp's prefix, its advice to users of its command line and its bug notice."""
-    said = re.sub(r"^(ERROR|WARNING): ", "", said.replace("\n", " "))
-    said = re.sub(r"^\[[\w:]+\] (?:[^\s:]+: )?", "", said)
+    said = re.sub(r"^(ERROR|WARNING):\s+", "", said.replace("\n", " "))
+    said = re.sub(r"^\[[\w:]+\] (?:Got error: |[^\s:]+: )?", "", said)
     return re.sub(r"\.? Use --cookies.*|; please report this issue.*", "", said)[:LONGEST_LINE]
 
 
@@ -194,6 +190,15 @@ def _wrapped(exc: BaseException) -> BaseException | None:
     return cause if isinstance(cause, BaseException) and cause is not exc else None
 
 
-def _captcha_or(kind: str, exc: network.HTTPError) -> str:
-    """Google's "sorry" page answers 429 as well, with a puzzle."""
-    return "captcha" if kind == "rate_limited" and "/sorry/" in (exc.response.url or "") else kind
+def _statuses(causes: Iterable[BaseException], line: str) -> Iterator[tuple[int, str]]:
+    """HTTP statuses with their addresses; the downloader keeps only the text of its failures."""
+    for cause in causes:
+        if isinstance(cause, network.HTTPError):
+            yield cause.status, cause.response.url or ""
+    if match := re.search(r"HTTP Error (\d{3})", line):
+        yield int(match[1]), ""
+
+
+def _is_sorry(url: str) -> bool:
+    """Google's page with a puzzle, which answers 429 as well."""
+    return "/sorry/" in url

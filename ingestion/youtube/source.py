@@ -11,7 +11,7 @@ from ingestion.extraction import Extraction, MediaFormat, Progress
 from ingestion.options import QUALITIES, Options
 from ingestion.youtube import listing, media, refusals
 from ingestion.youtube.client import Client, no_budget
-from ingestion.youtube.formats import choose, is_streamable, media_format
+from ingestion.youtube.formats import choose, is_streamable, is_usable, media_format
 
 DEFAULT_QUALITY = Options().quality
 LONGEST_ADVERTISEMENT_SECONDS = 60
@@ -80,14 +80,22 @@ class YouTube:
             raw = self._client.extract_info(url, download=False, process=False, ie_key="Youtube") or {}
             if raw.get("_type", "video") != "video":  # a paid film answers with its trailer
                 raise error("payment", "YouTube offers a trailer only.")
+            is_shown = bool(raw.get("title"))
             info = self._client.process_ie_result(raw, download=False)
-        self._raise_reason(info)
+        self._raise_reason(info, is_shown=is_shown)
         return info
 
-    def _raise_reason(self, info: Mapping[str, Any]) -> None:
-        """Raise what YouTube gives as the reason for offering nothing, or for offering it later."""
+    def _raise_reason(self, info: Mapping[str, Any], *, is_shown: bool) -> None:
+        """Raise what YouTube gives as the reason for offering nothing, or for offering it later.
+
+        A video whose title is still shown is not gone, whatever the answer to the app that yt-dlp plays: videos made
+        for kids are "unavailable" to some apps (yt-dlp issues 15780 and 17252).
+        """
         state = info.get("live_status")
-        kind = None if info.get("formats") else refusals.kind_of_wording(self._reasons())
+        offers_something = any(is_usable(raw) for raw in info.get("formats") or ())
+        kind = None if offers_something else refusals.kind_of_wording(self._reasons())
+        if kind == "removed" and is_shown:
+            raise error("no_formats", self._last_words())
         if kind not in (None, "upcoming", "live_now", "no_formats"):
             raise error(kind, self._last_words())
         if state == "is_upcoming" or kind == "upcoming":

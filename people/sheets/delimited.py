@@ -45,7 +45,9 @@ def has_table(text: str) -> bool:
     text, _, delimiter = _opening(text)
     cells = next((cells for cells in _sample(text, delimiter) if any(cells)), [])
     filled = [cell for cell in cells if cell.strip()]
-    return is_header(cells) or (len(filled) > 1 and 0 < sum(names_channel(cell) for cell in filled) < len(filled))
+    if is_header(cells) or not filled or filled[0].lstrip().startswith("#"):
+        return is_header(cells)
+    return 0 < sum(names_channel(cell) for cell in filled) < len(filled)
 
 
 class _Lines:

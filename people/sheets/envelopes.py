@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from people.sheets.columns import column_of, repeated_column, unknown_column
@@ -110,6 +111,8 @@ def _storable(value: Any, depth: int = 0) -> Any:
         return clean_text(value)
     if isinstance(value, list):
         return [_storable(part, depth + 1) for part in value]
+    if isinstance(value, float) and not isfinite(value):
+        raise SheetError('"settings" holds a number that is too large.')
     if isinstance(value, dict):
         return {clean_text(key): _storable(part, depth + 1) for key, part in value.items()}
     return value

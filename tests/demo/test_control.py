@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,18 @@ def test_hosts_that_are_not_youtubes_are_refused(fresh_twin: Twin):
     with connect(fresh_twin, "www.example.org") as connection, pytest.raises(OSError, match="502"):
         get(connection, "https://www.example.org/")
     assert fresh_twin.log()[-1]["host"] == "www.example.org"
+
+
+def test_counters_know_the_bytes_of_media(fresh_twin: Twin):
+    thumbnail, media = "https://i.ytimg.com/vi/demv0000040/hqdefault.jpg", fresh_twin.site.library.file(134, 7)
+    url = f"/videoplayback?id=demv0000040&itag=134&expire={int(time.time()) + 60}"
+    with connect(fresh_twin) as connection, connect(fresh_twin, "i.ytimg.com") as pictures:
+        get(pictures, thumbnail)
+        get(connection, url, Range="bytes=0-999")
+        get(connection, url)
+    counts = fresh_twin.counters()
+    assert (counts["media"], counts["media_bytes"]) == (2, 1000 + media.size)
+    assert (counts["status_206"], counts["status_200"], counts["image"]) == (1, 2, 1)
 
 
 def test_a_connection_serves_many_requests(fresh_twin: Twin):

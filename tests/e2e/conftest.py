@@ -1,6 +1,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,22 @@ class Outcome:
     said: str
 
 
-def run(world: World, *words: str, env: dict[str, str] | None = None, **kwargs) -> Outcome:
-    """Run a manage.py command in a world to its end."""
+@contextmanager
+def start(world: World, *words: str, env: dict[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen]:
+    """A manage.py command of a world, running; both its outputs come from `stdout`. It is killed if it outlives the block."""
     world = World(world.folder, {**world.environment, **(env or {})}, world.twin)
-    process = world.manage(*words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
-    said, _ = process.communicate(timeout=300)
-    return Outcome(process.returncode, said)
+    with world.manage(*words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(world: World, *words: str, env: dict[str, str] | None = None, said: str = "") -> Outcome:
+    """Run a manage.py command of a world to its end, with `said` on its standard input."""
+    with start(world, *words, env=env, stdin=subprocess.PIPE) as process:
+        answer, _ = process.communicate(said, timeout=300)
+        return Outcome(process.returncode, answer)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The main job by the real command, on real parts: PostgreSQL, S3, ffmpeg, yt-dlp against the local stand-in."""
 
 import json
-import signal
-import subprocess
 
 import pytest
 
@@ -19,7 +17,15 @@ def first_run(world, tmp_path_factory):
         "name,email,type,channel_url\nAnn,ann@example.org,teacher,https://www.youtube.com/@demo\nBob,bob@example.org,,youtube.com/@nobody-here\n"
     )
     (folder / "more.json").write_text(
-        json.dumps({"channels": [{"name": "Cleo", "channel_url": "https://www.youtube.com/@empty"}, {"name": "Dan", "channel_url": "@tiny1000"}], "settings": {"quality": "360p"}})
+        json.dumps(
+            {
+                "channels": [
+                    {"name": "Cleo", "channel_url": "https://www.youtube.com/@empty"},
+                    {"name": "Dan", "channel_url": "@tiny1000"},
+                ],
+                "settings": {"quality": "360p"},
+            }
+        )
     )
     (folder / "list.txt").write_text("# a playlist\nhttps://www.youtube.com/playlist?list=PLtwin12xxxxx\n")
     import openpyxl
@@ -63,5 +69,5 @@ def test_a_second_run_downloads_nothing_and_asks_for_no_video(first_run, world):
     outcome = run(world, "mass_download", *inputs, "--limit", "45", "--report-file", str(file))
     again = json.loads(file.read_text())
     assert (again["totals"]["stored"], again["totals"]["already_stored"]) == (0, report["totals"]["stored"]), outcome.said
-    asked = [entry for entry in world.twin.log if entry["host"].endswith("googlevideo.com")]
+    asked = [entry for entry in world.twin.log() if entry["host"].endswith("googlevideo.com")]
     assert asked == []

@@ -157,6 +157,7 @@ UNUSABLE = {
     "json key twice": (b'{"channels": [], "channels": []}', "a.json", "stands twice"),
     "json settings": (b'{"channels": [], "settings": [1]}', "a.json", '"settings" is not an object'),
     "json settings nested": (b'{"channels": [], "settings": {"a": %s1%s}}' % (b"[" * 30, b"]" * 30), "a.json", "nested too deeply"),
+    "json settings infinite": (b'{"channels": [], "settings": {"a": 1e400}}', "a.json", "too large"),
     "old excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "a.xls", "old Excel file"),
     "encrypted": (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"),
@@ -215,6 +216,11 @@ def test_text_has_an_address_a_line_and_comments():
     assert problems(sheet) == [(7, "This is not the address of anything on YouTube")]
 
 
+def test_a_comment_with_a_comma_makes_no_table_of_a_text():
+    sheet = read_sheet(b"# see, youtube.com/@us\n@ann\n", "list")
+    assert (sheet.format, [row.name for row in sheet.rows], sheet.problems) == ("text", ["@ann"], [])
+
+
 @pytest.mark.parametrize("name", ["a", "a.txt", "a.csv", "a.json.bak"])
 def test_a_list_of_addresses_is_text_whatever_its_name(name):
     assert read_sheet(b"https://www.youtube.com/@ann\n@bob\n", name).format == "text"
@@ -237,7 +243,7 @@ def test_content_decides_the_format_before_the_name_does(data, name, expected):
 def test_xlsx_cells_become_text_as_people_see_them():
     table = [
         ["id", "name", "type", "notes", "channel"],
-        [1.0, "Ann", date(2026, 1, 2), datetime(2026, 1, 2, 3, 4), "@ann"],
+        [1.0, "Ann", date(2026, 1, 2), datetime(2026, 1, 2, 3, 4), "@ann"],  # noqa: DTZ001
         [],
         [2, 1.5, True, "'=x", "'@bob"],
     ]
@@ -284,7 +290,7 @@ def test_a_password_in_the_zip_is_named():
         read_sheet(data, "a.xlsx")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "'=x", "''@x", "'tis", "Ann", "", "\tx", "＝x"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "'=x", "''@x", "'tis", "Ann", "", "\tx", "\uff1dx"])
 def test_escaped_formulas_read_back_as_they_were(text):
     assert unescape_formula(escape_formula(text)) == text
     assert escape_formula(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")

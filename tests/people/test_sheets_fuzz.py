@@ -38,7 +38,7 @@ def read(data: bytes, name: str) -> Sheet | None:
         assert all(len(getattr(row, column)) <= limit for column, limit in LIMITS.items())
         assert parse_channel_url(row.channel.canonical) == row.channel
     stored = json.dumps([problem.as_dict(sheet.name) for problem in sheet.problems] + [sheet.settings], ensure_ascii=False)
-    assert "\\u0000" not in stored
+    assert "\\u0000" not in stored.replace("\\\\", "")
     "".join([stored, *(row.name + row.notes + row.url for row in sheet.rows)]).encode()
     return sheet
 

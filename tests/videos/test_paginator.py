@@ -36,7 +36,9 @@ def test_counting_stops_at_the_cap():
     people = Person.objects.all()
     assert isinstance(capped_count(people, 2), CappedCount)
     assert type(capped_count(people, 3)) is Count
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         capped_count(people, 2)
     assert "LIMIT 3" in queries[0]["sql"]
 

@@ -1,10 +1,11 @@
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from demo.youtube_twin import Twin
-from ingestion.errors import ArchiveError, DeferredError, FleetError
+from ingestion.errors import ArchiveError, DeferredError, FleetError, TransientError
 from ingestion.youtube import YouTube
 from tests.ingestion.test_youtube.conftest import asked_site
 
@@ -87,6 +88,40 @@ def test_every_special_video_has_its_kind(youtube: YouTube, video: str, kind: st
         youtube.extract(video)
     assert (raised.value.kind, raised.value.treatment) == (kind, treatment)
     assert "--cookies" not in raised.value.message
+
+
+def test_a_video_that_still_shows_its_title_is_not_gone(twin: Twin, youtube: YouTube):
+    """As yt-dlp meets videos made for kids: the watch page shows them, the app's answer calls them unavailable."""
+    message = {"reason": {"simpleText": "Video unavailable"}, "subreason": {"simpleText": "This video is unavailable"}}
+    refusal = {"status": "ERROR", "reason": "Video unavailable", "errorScreen": {"playerErrorMessageRenderer": message}}
+    answer = {"playabilityStatus": refusal, "videoDetails": {"videoId": "demv0000050"}}
+    twin.faults([{"match": "/youtubei/v1/player", "status": 200, "body": json.dumps(answer)}])
+    with pytest.raises(TransientError) as raised:
+        youtube.extract("demv0000050")
+    assert raised.value.kind == "no_formats"
+
+
+def test_pictures_of_the_seek_bar_are_no_offer(twin: Twin, youtube: YouTube):
+    spec = "https://i.ytimg.com/sb/x/storyboard3_L$L/$N.jpg?sqp=a|48#27#100#10#10#0#default#rs$b"
+    answer = {
+        "playabilityStatus": {"status": "UNPLAYABLE", "reason": "Join this channel to get access to members-only content"},
+        "videoDetails": {"videoId": "demv0000050"},
+        "storyboards": {"playerStoryboardSpecRenderer": {"spec": spec}},
+    }
+    twin.faults([{"match": "/youtubei/v1/player", "status": 200, "body": json.dumps(answer)}])
+    with pytest.raises(ArchiveError) as raised:
+        youtube.extract("demv0000050")
+    assert raised.value.kind == "members_only"
+
+
+def test_a_paid_film_is_not_taken_for_its_trailer(twin: Twin, youtube: YouTube):
+    screen = {"playerLegacyDesktopYpcTrailerRenderer": {"trailerVideoId": "demv0000051"}}
+    answer = {"playabilityStatus": {"status": "UNPLAYABLE", "errorScreen": screen}, "videoDetails": {"videoId": "demv0000050"}}
+    twin.faults([{"match": "/youtubei/v1/player", "status": 200, "body": json.dumps(answer)}])
+    with pytest.raises(ArchiveError) as raised:
+        youtube.extract("demv0000050")
+    assert raised.value.kind == "payment"
+    assert len(asked_site(twin)) == 2
 
 
 def test_a_premiere_is_deferred_until_its_time(youtube: YouTube):

@@ -1,5 +1,8 @@
+import gc
 import subprocess
 import threading
+import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -141,10 +144,20 @@ def duration(path: Path) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
+@pytest.fixture
+def files_left_open() -> Iterator[None]:
+    """yt-dlp's downloader leaves its file to the garbage collector when it fails."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.mark.usefixtures("files_left_open")
 @pytest.mark.parametrize(
     ("video", "match", "fault", "kind"),
     [
-        ("HLSONLY____", r"itag/93/file/.*(1|2)\.ts", {"status": 404}, "forbidden"),
+        ("HLSONLY____", r"itag/93/file/seg1\.ts", {"status": 404}, "forbidden"),
         ("HLSONLY____", "videoplayback", {"status": 503}, "network"),
         ("demv0000050", "videoplayback", {"status": 403}, "forbidden"),
         ("demv0000050", "videoplayback", {"status": 503}, "network"),
@@ -158,6 +171,7 @@ def test_a_hole_in_the_film_fails_the_download(twin: Twin, youtube: YouTube, tmp
     assert raised.value.kind == kind
 
 
+@pytest.mark.usefixtures("files_left_open")
 def test_progress_stops_the_downloader(youtube: YouTube, tmp_path: Path):
     class Stopped(Exception):
         pass

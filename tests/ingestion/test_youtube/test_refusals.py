@@ -25,7 +25,7 @@ WORDS = [
         "Video unavailable. This content isn't available, try again later. The current session has been rate-limited by YouTube",
         "session_limited",
     ),
-    ("Unable to download API page: HTTP Error 429: Too Many Requests", "rate_limited"),
+    ("Too Many Requests", "rate_limited"),
     ("YouTube said: This account has been terminated for a violation of YouTube's Terms of Service.", "terminated"),
     ("YouTube said: This channel was removed because it violated our Community Guidelines.", "terminated"),
     ("Video unavailable. This video is no longer available because the uploader has closed their YouTube account.", "terminated"),
@@ -56,6 +56,7 @@ WORDS = [
     ("Video unavailable. This video has been removed for violating YouTube's Community Guidelines", "removed"),
     ("This live stream recording is not available.", "removed"),
     ("Video unavailable", "removed"),
+    ("This video is unavailable", "removed"),
     ("Video unavailable. This video is not available", "no_formats"),
     ("Video unavailable. This content isn't available.", "no_formats"),
     ("This video is DRM protected", "no_formats"),
@@ -64,6 +65,7 @@ WORDS = [
     ("Incomplete yt initial data received. Giving up after 3 retries", "incomplete"),
     ("You have requested merging of multiple formats but ffmpeg is not installed. Aborting due to --abort-on-error", "misconfigured"),
     ("Postprocessing: Conversion failed!", "media"),
+    ("Got error: 7 bytes read, 93 more expected", "network"),
     ("fragment 3 not found, unable to continue", "incomplete"),
     ("Something YouTube thought of yesterday", None),
     ("", None),
@@ -78,19 +80,19 @@ def test_words_have_their_kind(words: str, kind: str | None):
 def test_every_row_is_of_a_known_kind_and_needed_by_a_test():
     assert {row.kind for row in WORDINGS} <= set(KINDS)
     assert {kind for _, kind in CLASSES} - {None} <= set(KINDS)
-    assert {row.kind for row in WORDINGS} - {"forbidden", "network"} == {kind for _, kind in WORDS if kind}
+    assert {row.kind for row in WORDINGS} == {kind for _, kind in WORDS if kind}
 
 
 def test_the_newest_known_line_decides():
     assert kind_of_wording(["something new", "Private video", "Video unavailable"]) == "private"
 
 
-@pytest.mark.parametrize("module", [utils, network, cookies], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [utils, network], ids=lambda module: module.__name__)
 def test_every_exception_class_of_yt_dlp_is_mapped(module):
     theirs = {
         cls
         for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Exception) and cls.__module__.startswith("yt_dlp.") and not cls.__name__.startswith("_")
+        if issubclass(cls, Exception) and cls.__module__.startswith(("yt_dlp.utils", "yt_dlp.networking")) and cls.__name__[0] != "_"
     }
     assert theirs <= {cls for cls, _ in CLASSES}
 
@@ -147,6 +149,14 @@ def test_an_error_that_says_nothing_is_explained_by_the_warnings():
     assert error_from(exc, ["Sign in to confirm your age", "a detail"]).kind == "age_restricted"
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, "forbidden"), (404, "forbidden"), (416, "incomplete"), (429, "network"), (502, "network")]
+)
+def test_the_downloader_s_text_tells_the_status(status: int, kind: str):
+    exc = DownloadError(f"ERROR: \r[download] Got error: HTTP Error {status}: Something. Giving up after 1 retries", (None, None, None))
+    assert error_from(exc, media=True).kind == kind
+
+
 def test_an_unknown_text_is_worth_another_attempt_and_kept():
     failure = error_from(ExtractorError("Something YouTube thought of yesterday"))
     assert isinstance(failure, TransientError)
@@ -163,6 +173,7 @@ def test_an_archive_error_stays_itself():
     [
         ("ERROR: [youtube] dQw4w9WgXcQ: Private video. Use --cookies-from-browser or --cookies for", "Private video"),
         ("[youtube:tab] @x: gone; please report this issue on  https://github.com/", "gone"),
+        ("ERROR: \r[download] Got error: HTTP Error 404: Not Found. Giving up", "HTTP Error 404: Not Found. Giving up"),
         ("[youtube] Premieres in 3 hours", "Premieres in 3 hours"),
         ("two\nlines", "two lines"),
     ],

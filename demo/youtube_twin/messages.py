@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -30,13 +31,13 @@ class Request:
     range: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
-        parts = urlsplit(self.target)
-        object.__setattr__(self, "path", parts.path)
-        object.__setattr__(self, "query", dict(parse_qsl(parts.query)))
+    @cached_property
+    def path(self) -> str:
+        return urlsplit(self.target).path
 
-    path: str = field(init=False)
-    query: dict[str, str] = field(init=False)
+    @cached_property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
 
     @property
     def client(self) -> str | None:

@@ -1,0 +1,148 @@
+"""ffmpeg with tracks flowing into it: a pipe and a feeding thread for each, and a verdict at the end."""
+
+import fcntl
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+
+from ingestion.errors import TransientError
+from ingestion.streams import ffmpeg
+from ingestion.streams.boxes import MP4_EXTENSIONS, index_is_first
+from ingestion.streams.job import Unstreamable
+from ingestion.streams.ranges import Cancelled, Track, Window
+
+PIPE_SIZE = 1 << 20
+WAIT_SECONDS = 0.01
+
+
+class PipeClosedError(TransientError):
+    """ffmpeg wanted no more of a track; it says why on stderr."""
+
+
+class Mux:
+    """A context: ffmpeg -c copy over the tracks. Leaving it ends ffmpeg and every thread, whatever happened.
+
+    `cancel` is the transfer's; it is set when a track fails. `full` says that the output is not taken away fast enough:
+    the tracks wait as long.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[tuple[Track, Window]],
+        output: Sequence[str],
+        *,
+        cancel: threading.Event,
+        full: Callable[[], bool] = lambda: False,
+        pass_fds: Sequence[int] = (),
+        stdout: int = subprocess.DEVNULL,
+    ):
+        self._cancel = cancel
+        self._full = full
+        self._tracks = [track for track, _ in tracks]
+        pipes = [os.pipe() for _ in tracks]
+        try:
+            readers = [reader for reader, _ in pipes]
+            self.process = ffmpeg.start([*_inputs(readers), *output], pass_fds=[*readers, *pass_fds], stdout=stdout)
+        except BaseException:
+            for _, writer in pipes:
+                os.close(writer)
+            raise
+        finally:
+            for reader, _ in pipes:
+                os.close(reader)
+        self._threads = ThreadPoolExecutor(len(tracks) + 1, thread_name_prefix="feed")
+        self._words = self._threads.submit(ffmpeg.last_words, self.process.stderr)
+        self._feeds = [
+            self._threads.submit(self._feed, track, window, writer) for (track, window), (_, writer) in zip(tracks, pipes, strict=True)
+        ]
+
+    def __enter__(self) -> "Mux":
+        return self
+
+    def __exit__(self, exc_type, exc, traceback) -> None:
+        if exc is not None:
+            self._cancel.set()
+        self.process.kill()
+        self._threads.shutdown(wait=True)
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def ended(self, *, wait: float) -> bool:
+        """Whether ffmpeg is through, after at most `wait` seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(wait)
+        return self.process.returncode is not None
+
+    def judge(self) -> None:
+        """After ffmpeg's end: raises unless every track went in whole and ffmpeg had nothing to say.
+
+        A track's own error comes first: ffmpeg's complaint would only be its echo.
+        """
+        words = self._words.result()
+        errors = [error for feed in self._feeds if (error := feed.exception())]
+        for error in errors:
+            if not isinstance(error, (PipeClosedError, Cancelled)):
+                raise error
+        ffmpeg.judge(self.process.wait(), words)
+        for error in errors:
+            raise error
+        for track, feed in zip(self._tracks, self._feeds, strict=True):
+            _compare(track, feed)
+
+    def _feed(self, track: Track, window: Window, writer: int) -> int:
+        """All of a track into its pipe; the bytes that went in. On an error ffmpeg is killed before it could take the
+        closed pipe for the end of the track."""
+        try:
+            with suppress(OSError):
+                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_SIZE)  # pipes of a machine have a common limit
+            written = 0
+            with closing(track.stream(window)) as blocks:
+                for block in blocks:
+                    if not written:
+                        _refuse_late_index(track, block)
+                    self._wait_for_room()
+                    written += _write(writer, block)
+            return written
+        except BrokenPipeError as exc:
+            self._cancel.set()
+            raise PipeClosedError("media", f"ffmpeg stopped reading format {track.media.format_id}") from exc
+        except BaseException:
+            self._cancel.set()
+            self.process.kill()
+            raise
+        finally:
+            os.close(writer)
+
+    def _wait_for_room(self) -> None:
+        while self._full():
+            if self._cancel.wait(WAIT_SECONDS):
+                raise Cancelled
+
+
+def _inputs(readers: Sequence[int]) -> list[str]:
+    """Picture from the first pipe, sound from the second."""
+    inputs = [word for reader in readers for word in ("-protocol_whitelist", "pipe", "-i", f"pipe:{reader}")]
+    return [*inputs, "-map", "0:v:0", "-map", "1:a:0", "-c", "copy"]
+
+
+def _refuse_late_index(track: Track, head: bytes) -> None:
+    """Raises Unstreamable for an MP4 that ffmpeg cannot read from a pipe."""
+    if track.media.ext in MP4_EXTENSIONS and index_is_first(head) is False:
+        raise Unstreamable(f"format {track.media.format_id} has its index behind the media")
+
+
+def _write(writer: int, block: bytes) -> int:
+    with memoryview(block) as rest:
+        written = 0
+        while written < len(block):
+            written += os.write(writer, rest[written:])
+    return written
+
+
+def _compare(track: Track, feed: Future[int]) -> None:
+    if feed.result() != track.size:
+        raise TransientError("incomplete", f"format {track.media.format_id}: {feed.result()} bytes of {track.size}")

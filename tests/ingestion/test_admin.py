@@ -1,0 +1,371 @@
+from datetime import timedelta
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.contrib.messages import get_messages
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from ingestion.models import Attempt, Budget, DownloadSession, Limits, LiveProgress, Scan, Worker
+from massdl_site.unfold import UNFOLD
+from tests.factories import make_attempt, make_channel, make_person, make_scan, make_session, make_video
+from videos.models import Video
+
+pytestmark = pytest.mark.django_db
+
+SESSIONS = reverse("admin:ingestion_downloadsession_changelist")
+ATTEMPTS = reverse("admin:ingestion_attempt_changelist")
+INDEX = reverse("admin:index")
+
+
+def page_of(row) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def run_action(client, name, rows):
+    data = {"action": name, "_selected_action": [row.pk for row in rows]}
+    return client.post(SESSIONS, data)
+
+
+def said(response) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+def staff_with(*codenames: str) -> User:
+    user = User.objects.create_user("somebody", is_staff=True)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    return user
+
+
+def make_download(**over) -> Video:
+    """A video under way, its attempt, and how far it is."""
+    video = make_video(**over)
+    attempt = make_attempt(video=video, session=video.session)
+    lease = {"claim_id": attempt.pk, "lease_owner": "host", "lease_expires_at": timezone.now() + timedelta(seconds=30)}
+    Video.objects.filter(pk=video.pk).update(status="downloading", **lease)
+    LiveProgress.objects.create(attempt=attempt, bytes_done=45, bytes_total=100)
+    return video
+
+
+def make_everything() -> None:
+    problem = {"source": "people.csv", "row": 7, "value": "<b>nowhere</b>", "message": "No address of a channel."}
+    session = make_session(problems=[problem], created_by=User.objects.first(), options={"quality": "1080p"})
+    make_scan(session=session, state="failed", error_kind="terminated", error_message="This account has been terminated")
+    for status in ("stored", "failed", "unavailable"):
+        make_attempt(video=make_video(session=session, status=status), session=session, outcome="failed", error_kind="network")
+    make_download(session=session)
+    Budget.objects.create(identity="guest", closed_until=timezone.now() + timedelta(hours=1), closed_reason="bot_check")
+    Worker.objects.create(name="host:supervisor:1", queue="download")
+
+
+REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)
+def test_every_page_of_the_admin_renders(admin_client, model):
+    make_everything()
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    assert admin_client.get(reverse(f"{name}_changelist"), follow=True).status_code == 200
+    for row in model._default_manager.all()[:5]:
+        assert admin_client.get(page_of(row)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["django_q_success", "django_q_failure", "django_q_schedule", "django_q_ormq"])
+def test_the_queues_own_pages_are_hidden(name):
+    assert name not in {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}
+
+
+@pytest.mark.parametrize("model", [Attempt, Scan, DownloadSession, Video], ids=lambda model: model._meta.label)
+def test_lists_cost_the_same_for_2_and_30_rows(admin_client, model):
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+    def grow(rows: int) -> None:
+        for _ in range(rows):
+            session = make_session(created_by=User.objects.first())
+            make_attempt(video=make_video(session=session, status="failed"), session=session)
+            make_scan(session=session)
+
+    grow(2)
+    admin_client.get(url)
+    with CaptureQueriesContext(connection) as few:
+        admin_client.get(url)
+    grow(22)
+    with CaptureQueriesContext(connection) as many:
+        assert len(admin_client.get(url).context["cl"].result_list) == 24
+    assert len(few) == len(many)
+
+
+def test_a_sessions_page_costs_the_same_for_2_and_30_channels(admin_client):
+    session = make_session()
+
+    def grow(rows: int) -> None:
+        for _ in range(rows):
+            make_scan(session=session, state="failed")
+            make_video(session=session, status="failed")
+
+    grow(2)
+    admin_client.get(page_of(session))
+    with CaptureQueriesContext(connection) as few:
+        admin_client.get(page_of(session))
+    grow(28)
+    with CaptureQueriesContext(connection) as many:
+        admin_client.get(page_of(session))
+    assert len(few) == len(many)
+
+
+@pytest.mark.parametrize("model", [Attempt, Scan, DownloadSession, Budget, Worker], ids=lambda model: model._meta.label)
+def test_nobody_adds_edits_or_deletes_what_workers_write(admin_client, model):
+    make_everything()
+    name = f"admin:ingestion_{model._meta.model_name}"
+    row = model.objects.first()
+    assert admin_client.get(reverse(f"{name}_add")).status_code == 403
+    assert admin_client.post(page_of(row), {}).status_code == 403
+    assert admin_client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_the_list_of_sessions_says_how_far_each_is(admin_client):
+    session = make_session()
+    make_scan(session=session, state="running")
+    for status in ("stored", "pending", "failed", "unavailable"):
+        make_video(session=session, status=status)
+    empty = make_session()
+    page = admin_client.get(SESSIONS)
+    tallies = {row.pk: row.tally for row in page.context["cl"].result_list}
+    assert (tallies[session.pk].in_words(), tallies[session.pk].waiting, tallies[session.pk].refused) == ("1 of 4 so far", 1, 2)
+    assert tallies[empty.pk].in_words() == "no videos"
+    assert "1 of 4 so far" in page.text
+
+
+def test_a_sessions_page_shows_refused_rows_running_downloads_and_advice(admin_client):
+    make_everything()
+    text = admin_client.get(page_of(DownloadSession.objects.get())).text
+    assert "&lt;b&gt;nowhere&lt;/b&gt;" in text
+    assert "<b>nowhere" not in text
+    assert "45 %" in text
+    assert "YouTube closed the account." in text
+    assert "ask the person for a new channel" in text
+    assert "Quality 1080p" in text
+
+
+def test_many_refused_rows_are_cut_and_counted(admin_client):
+    session = make_session(problems=[{"source": "s.csv", "row": n, "value": "", "message": "No."} for n in range(203)])
+    assert "3 more" in admin_client.get(page_of(session)).text
+
+
+@pytest.mark.parametrize(
+    ("action", "states", "sentence", "after"),
+    [
+        pytest.param(
+            "pause",
+            ["running", "running", "finished"],
+            "2 download sessions paused. 1 left alone: it was not running.",
+            ["paused", "paused", "finished"],
+            id="pause",
+        ),
+        pytest.param(
+            "resume",
+            ["paused", "finished", "cancelled"],
+            "1 download session will go on. 2 left alone: they were not paused.",
+            ["running", "finished", "cancelled"],
+            id="resume",
+        ),
+    ],
+)
+def test_sessions_are_paused_and_resumed(admin_client, action, states, sentence, after):
+    sessions = [make_session(state=state) for state in states]
+    assert said(run_action(admin_client, action, sessions)) == [sentence]
+    assert list(DownloadSession.objects.order_by("pk").values_list("state", flat=True)) == after
+
+
+def test_a_pause_says_who_paused_and_a_resume_forgets_it(admin_client):
+    session = make_session()
+    run_action(admin_client, "pause", [session])
+    session.refresh_from_db()
+    assert session.state_reason == "Paused by admin."
+    run_action(admin_client, "resume", [session])
+    session.refresh_from_db()
+    assert session.state_reason == ""
+
+
+def test_pausing_a_list_filtered_by_state_counts_rightly(admin_client):
+    sessions = [make_session() for _ in range(2)]
+    data = {"action": "pause", "_selected_action": [session.pk for session in sessions]}
+    assert said(admin_client.post(f"{SESSIONS}?state__exact=running", data)) == ["2 download sessions paused."]
+
+
+def test_failed_videos_of_sessions_are_tried_again_and_finished_sessions_go_on(admin_client):
+    finished, paused, fine = make_session(state="finished", finished_at=timezone.now()), make_session(state="paused"), make_session()
+    for session in (finished, finished, paused):
+        make_video(session=session, status="failed")
+    for status in ("unavailable", "skipped", "stored"):
+        make_video(session=fine, status=status)
+    elsewhere = make_video(session=make_session(), status="failed")
+    response = run_action(admin_client, "retry_failed", [finished, paused, fine])
+    assert said(response) == ["3 videos of 2 sessions will be tried again."]
+    assert Video.objects.filter(status="pending").count() == 3
+    elsewhere.refresh_from_db()
+    assert elsewhere.status == "failed"
+    finished.refresh_from_db()
+    paused.refresh_from_db()
+    assert (finished.state, finished.finished_at, paused.state) == ("running", None, "paused")
+
+
+def test_retrying_where_nothing_failed_says_so(admin_client):
+    assert said(run_action(admin_client, "retry_failed", [make_session()])) == ["No video failed in them."]
+
+
+@pytest.mark.parametrize(
+    ("codenames", "offered"),
+    [
+        pytest.param(["view_downloadsession"], set(), id="viewer"),
+        pytest.param(["view_downloadsession", "change_video"], set(), id="may change videos only"),
+        pytest.param(["view_downloadsession", "change_downloadsession"], {"pause", "resume"}, id="may change sessions only"),
+        pytest.param(
+            ["view_downloadsession", "change_downloadsession", "change_video"], {"pause", "resume", "retry_failed"}, id="may change both"
+        ),
+    ],
+)
+def test_actions_are_offered_to_those_who_may_run_them(client, codenames, offered):
+    session = make_session()
+    make_video(session=session, status="failed")
+    client.force_login(staff_with(*codenames))
+    text = client.get(SESSIONS).text
+    assert {name for name in ("pause", "resume", "retry_failed") if f'value="{name}"' in text} == offered
+    for name in {"pause", "retry_failed"} - offered:
+        run_action(client, name, [session])
+    session.refresh_from_db()
+    assert "pause" in offered or session.state == "running"
+    assert "retry_failed" in offered or Video.objects.filter(status="failed").exists()
+
+
+def test_a_videos_page_shows_its_attempts(admin_client):
+    video = make_video(status="failed", error_kind="network")
+    make_attempt(video=video, outcome="failed", error_kind="network", error_message="<b>reset</b> by peer")
+    text = admin_client.get(page_of(video)).text
+    assert "&lt;b&gt;reset&lt;/b&gt; by peer" in text
+    assert "The connection to YouTube failed." in text
+
+
+def test_a_running_download_shows_how_far_it_is(admin_client):
+    video = make_download()
+    assert "Running 45 %" in admin_client.get(page_of(video)).text
+    assert "Running 45 %" in admin_client.get(ATTEMPTS).text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        pytest.param({"outcome": "running"}, 1, id="running"),
+        pytest.param({"outcome": "failed"}, 1, id="failed"),
+        pytest.param({"error_kind": "network"}, 1, id="error"),
+        pytest.param({"way": "mux"}, 1, id="way"),
+        pytest.param({"q": "algebra"}, 2, id="title"),
+        pytest.param({"q": "dQw4w9WgXcQ"}, 2, id="YouTube id"),
+        pytest.param({"q": "poetry"}, 0, id="nothing found"),
+        pytest.param({"q": " "}, 3, id="no search"),
+    ],
+)
+def test_attempts_are_filtered_and_found(admin_client, query, found):
+    video = make_video(title="Algebra", external_id="dQw4w9WgXcQ")
+    make_attempt(video=video, outcome="failed", error_kind="network")
+    make_attempt(video=video)
+    make_attempt(outcome="stored", way="mux")
+    assert len(admin_client.get(ATTEMPTS, query).context["cl"].result_list) == found
+
+
+def test_an_attempt_tells_what_its_error_means(admin_client):
+    attempt = make_attempt(outcome="unavailable", error_kind="members_only", error_message="Join this channel")
+    text = admin_client.get(page_of(attempt)).text
+    assert "Only paying members" in text
+    assert "MASSDL_COOKIES_FILE" in text
+    assert "Join this channel" in text
+
+
+def test_videos_are_filtered_by_session(admin_client):
+    session = make_session()
+    make_video(session=session)
+    make_video()
+    found = admin_client.get(reverse("admin:videos_video_changelist"), {"session__id__exact": session.pk})
+    assert len(found.context["cl"].result_list) == 1
+
+
+def test_limits_are_one_row_that_is_edited_and_never_added_or_deleted(admin_client):
+    page = reverse("admin:ingestion_limits_change", args=[1])
+    assert admin_client.get(reverse("admin:ingestion_limits_changelist")).url == page
+    assert admin_client.get(reverse("admin:ingestion_limits_add")).status_code == 403
+    assert admin_client.post(reverse("admin:ingestion_limits_delete", args=[1])).status_code == 403
+    admin_client.post(page, {"max_concurrent_channels": 5, "max_concurrent_videos_per_channel": 2})
+    assert Limits.objects.get().max_concurrent_channels == 5
+
+
+def test_saving_limits_writes_only_what_was_changed(admin_client):
+    with CaptureQueriesContext(connection) as queries:
+        data = {"max_concurrent_channels": 3, "max_concurrent_videos_per_channel": 2, "paused": "on"}
+        admin_client.post(reverse("admin:ingestion_limits_change", args=[1]), data)
+    updates = [query["sql"] for query in queries if query["sql"].startswith('UPDATE "ingestion_limits"')]
+    assert len(updates) == 1
+    assert "max_concurrent" not in updates[0]
+    assert Limits.objects.get().paused
+
+
+@pytest.fixture
+def overview(settings):
+    settings.UNFOLD = UNFOLD
+
+
+@pytest.mark.usefixtures("overview")
+def test_the_overview_of_an_empty_archive_says_how_to_begin(admin_client):
+    assert "Import a sheet" in admin_client.get(INDEX).text
+    make_person()
+    assert "Import a sheet" not in admin_client.get(INDEX).text
+
+
+@pytest.mark.usefixtures("overview")
+def test_the_overview_counts_and_tells_why_nothing_moves(admin_client):
+    make_everything()
+    Worker.objects.all().delete()
+    Limits.objects.update(paused=True)
+    page = admin_client.get(INDEX)
+    assert [int(tile.count) for tile in page.context["tiles"]] == [1, 1, 0, 1, 1]
+    refusal, pause, workers = page.context["notices"]
+    assert "YouTube takes us for a robot." in refusal
+    assert "paused" in pause
+    assert "no worker is running" in workers
+    assert "1 of 4" in page.text
+
+
+@pytest.mark.usefixtures("overview")
+def test_the_overview_costs_the_same_however_much_there_is(admin_client):
+    def grow(rows: int) -> None:
+        for _ in range(rows):
+            session = make_session()
+            make_video(session=session)
+            make_scan(session=session)
+
+    grow(2)
+    admin_client.get(INDEX)
+    with CaptureQueriesContext(connection) as few:
+        admin_client.get(INDEX)
+    grow(20)
+    with CaptureQueriesContext(connection) as many:
+        admin_client.get(INDEX)
+    assert len(few) == len(many)
+
+
+@pytest.mark.usefixtures("overview")
+def test_the_overview_and_the_sidebar_show_what_the_user_may_see(client):
+    make_everything()
+    client.force_login(staff_with("view_video"))
+    page = client.get(INDEX)
+    assert page.context["tiles"]
+    assert page.context["sessions"] is None
+    assert reverse("admin:videos_video_changelist") in page.text
+    assert SESSIONS not in page.text
+
+
+def test_a_channel_title_in_a_scan_is_escaped(admin_client):
+    make_scan(channel=make_channel(title="<script>alert(1)</script>"))
+    assert "<script>alert(1)" not in admin_client.get(reverse("admin:ingestion_scan_changelist")).text

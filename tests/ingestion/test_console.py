@@ -1,0 +1,74 @@
+import io
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from ingestion import console
+from ingestion.checks import Finding
+from ingestion.models import Scan
+from ingestion.progress import Progress, Running, session_progress
+from ingestion.reports import session_report
+from tests.factories import make_channel, make_session, make_video
+
+
+def progress(**over):
+    fields = {"scans": Counter(done=1, pending=2), "videos": Counter(stored=2, failed=1, downloading=1, pending=3), "bytes_stored": 5 << 20}
+    return Progress("running", "", **{**fields, **over})
+
+
+def test_the_headline_says_how_far_a_session_is():
+    line = console.headline(progress(refused_until=timezone.now(), refused_kind="bot_check"))
+    assert line.startswith("channels 1/3, videos 2/7 stored, 1 failed, 1 running, 3 waiting, 5.0 MB, YouTube: bot_check until")
+
+
+def test_lines_come_at_the_interval_where_there_is_no_terminal():
+    out = io.StringIO()
+    with console.display(out, interval=timedelta(hours=1)) as display:
+        display.show(progress())
+        display.show(progress())
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_bars_come_and_go_with_the_downloads_on_a_terminal():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    out = Terminal()
+    with console.display(out, interval=timedelta(seconds=1)) as display:
+        display.show(progress(running=[Running(1, "First film", 5, 10), Running(2, "Second film", 0, None)]))
+        assert len(display._tasks) == 2
+        display.show(progress(running=[Running(2, "Second film", 9, 10)]))
+        assert list(display._tasks) == [2]
+
+
+@pytest.mark.django_db
+def test_the_summary_groups_failures_with_their_advice_and_says_how_to_go_on():
+    session = make_session()
+    make_video(session=session, status="stored")
+    make_video(session=session, status="unavailable", error_kind="private")
+    make_video(session=session, next_attempt_at=timezone.now() + timedelta(hours=1))
+    channel = make_channel(url="youtube.com/@gone")
+    Scan.objects.create(session=session, channel=channel, state="failed", error_kind="channel_missing", already_stored=4)
+    said = "\n".join(console.summary(session_report(session), session_progress(session)))
+    assert f"Session {session.pk}: 1 of 3 videos stored" in said
+    assert "In the archive before: 4 videos." in said
+    assert f"Still waiting: 1 video, the first until {timezone.localtime() + timedelta(hours=1):%Y-%m-%d}" in said
+    assert f"--resume {session.pk}" in said
+    assert "private (1 video): The video is private. Ask its owner" in said
+    assert "channel_missing (1 channel)" in said and "youtube.com/@gone" in said
+
+
+def test_a_finding_that_is_not_good_comes_with_its_fix():
+    assert list(console.finding_lines([Finding("clock", "fine"), Finding("ffmpeg", "none", "Install it.")])) == [
+        "ok   clock: fine",
+        "FIX  ffmpeg: none",
+        "     Install it.",
+    ]
+
+
+def test_a_refused_row_is_one_sentence_with_place_value_and_remedy():
+    line = console.problem_line({"source": "a.csv", "row": 3, "value": "x", "message": "Not a channel."})
+    assert line == "a.csv, row 3: [x] Not a channel."

@@ -1,0 +1,157 @@
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.core.files.storage import FileSystemStorage
+from django.db import OperationalError
+from django.db.models.functions import Now
+
+from ingestion import downloading, leases
+from ingestion.errors import error
+from ingestion.extraction import Extraction, MediaFormat
+from ingestion.heartbeat import Heartbeat, Stopped
+from ingestion.models import Attempt, Budget
+from ingestion.store import Store
+from tests.factories import make_session, make_video
+from videos.models import Video
+
+pytestmark = pytest.mark.django_db(transaction=True)  # a download closes its connection for a while
+
+CONTENT = bytes(range(256)) * 4000  # about 1 MB; no MP4, so it is stored as it is
+
+
+class FakeAnswer(io.BytesIO):
+    def __init__(self, first, last):
+        super().__init__(CONTENT[first : last + 1])
+        self.first, self.last, self.total, self.validator = first, last, len(CONTENT), '"v1"'
+
+
+@dataclass
+class FakeSource:
+    """One video of one format; `failure` is raised by the look, `media_failure` by the first range."""
+
+    failure: Exception | None = None
+    media_failure: Exception | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def extract(self, external_id, quality):
+        self.asked.append((external_id, quality))
+        if self.failure:
+            raise self.failure
+        media = MediaFormat("251", "https://media", "https", "webm", len(CONTENT), None, "opus")
+        return Extraction(external_id, "True title", "Words", 12.4, date(2020, 2, 2), 7, "not_live", "public", (media,), {})
+
+    def open_range(self, media, first, last):
+        if self.media_failure:
+            raise self.media_failure
+        return FakeAnswer(first, last)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(FileSystemStorage(tmp_path / "videos"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "videos"
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def run(store, source, claim=None):
+    claim = claim or leases.claim("w")
+    done = downloading.download(claim, source=source, store=store, heartbeat=Heartbeat(claim))
+    return done, Video.objects.get(pk=claim.video_id)
+
+
+def test_a_stored_video_has_an_exact_row_and_its_object(store, folder):
+    make_video(session=make_session(options={"quality": "480p"}), title="")
+    source = FakeSource()
+    done, video = run(store, source)
+    assert done and video.status == "stored"
+    assert source.asked == [(video.external_id, "480p")]
+    seen = store.examine(video.storage_key, video.part_size)
+    assert (seen.size, seen.checksum, seen.crc32) == (video.file_size, video.checksum, video.crc32)
+    assert (folder / video.storage_key).read_bytes() == CONTENT
+    assert (video.title, video.description, video.duration, video.upload_date) == ("True title", "Words", 12, date(2020, 2, 2))
+    assert video.upload_date_is_exact and video.container == "webm" and video.acodec == "opus"
+    assert Attempt.objects.values_list("way", "outcome").get() == ("copy", "stored")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("private", "unavailable"), ("no_formats", "pending"), ("upcoming", "pending"), ("bot_check", "pending")],
+)
+def test_what_youtube_says_of_a_video_is_recorded(store, folder, kind, status):
+    make_video()
+    done, video = run(store, FakeSource(failure=error(kind, "raw")))
+    assert not done and (video.status, video.error_kind) == (status, kind)
+    assert Budget.objects.filter(closed_reason=kind).exists() == (kind == "bot_check")
+    assert files(folder) == []
+
+
+def test_a_premiere_is_tried_again_at_its_time(store):
+    make_video()
+    time = datetime.now(UTC) + timedelta(hours=3)
+    _, video = run(store, FakeSource(failure=error("upcoming", not_before=time)))
+    assert abs(video.next_attempt_at - time) < timedelta(seconds=30)
+
+
+def test_an_unforeseen_error_is_recorded_raw_and_tried_again(store):
+    make_video()
+    _, video = run(store, FakeSource(failure=ZeroDivisionError("who would have thought")))
+    assert (video.status, video.error_kind) == ("pending", "unknown")
+    assert "ZeroDivisionError: who would have thought" in video.error_message
+
+
+def test_a_refused_media_file_leaves_no_object(store, folder):
+    make_video()
+    _, video = run(store, FakeSource(media_failure=error("forbidden")))
+    assert (video.status, video.error_kind) == ("pending", "forbidden")
+    assert [path for path in files(folder) if not path.name.endswith(".part")] == []
+
+
+def test_a_zombie_changes_nothing_and_leaves_no_object(store, folder):
+    make_video()
+    claim = leases.claim("w")
+    Video.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    leases.reap()
+    done, video = run(store, FakeSource(), claim)
+    assert not done and video.status == "pending"
+    assert files(folder) == []
+
+
+def test_a_video_stored_again_replaces_its_object(store, folder):
+    make_video()
+    _, first = run(store, FakeSource())
+    Video.objects.update(status="pending", attempts=0)
+    _, second = run(store, FakeSource())
+    assert second.storage_key != first.storage_key
+    assert [path.relative_to(folder).as_posix() for path in files(folder)] == [second.storage_key]
+
+
+@pytest.mark.parametrize(("reason", "status"), [("pause", "pending"), ("shutdown", "pending"), ("lost", "downloading")])
+def test_a_stopped_download_is_handed_back_unless_it_is_somebody_elses(store, reason, status):
+    make_video()
+    _, video = run(store, FakeSource(failure=Stopped(reason)))
+    assert (video.status, video.attempts) == (status, 0 if status == "pending" else 1)
+
+
+def test_a_restart_of_the_database_at_the_end_loses_nothing(store, monkeypatch):
+    make_video()
+    calls, finish = [], leases.finish_stored
+
+    def finish_after_restart(*args, **kwargs):
+        calls.append(1)
+        if len(calls) < 3:
+            raise OperationalError("terminating connection due to administrator command")
+        return finish(*args, **kwargs)
+
+    monkeypatch.setattr(leases, "finish_stored", finish_after_restart)
+    monkeypatch.setattr(downloading.time, "sleep", lambda seconds: None)
+    done, video = run(store, FakeSource())
+    assert done and video.status == "stored" and len(calls) == 3

@@ -1,0 +1,44 @@
+import zlib
+from base64 import b64encode
+from hashlib import sha256
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion.store import part_size_for
+from ingestion.store.checksums import Part, combine_crc32, composite, crc32_header, whole_crc32
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@given(first=st.binary(), second=st.binary())
+def test_the_crc32_of_two_pieces_is_that_of_the_whole(first, second):
+    assert combine_crc32(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)
+
+
+@given(pieces=st.lists(st.binary()))
+def test_the_crc32_of_any_parts_is_that_of_the_whole(pieces):
+    assert whole_crc32([Part.of(piece) for piece in pieces]) == zlib.crc32(b"".join(pieces))
+
+
+def test_large_pieces_are_combined_as_fast_as_small_ones():
+    a, b = bytes(3 * MIB), b"x" * (5 * MIB + 1)
+    assert combine_crc32(zlib.crc32(a), zlib.crc32(b), len(b)) == zlib.crc32(a + b)
+
+
+def test_the_composite_is_what_s3_calls_so():
+    expected = b64encode(sha256(sha256(b"one").digest() + sha256(b"two").digest()).digest()).decode()
+    assert composite([Part.of(b"one"), Part.of(b"two")]) == f"{expected}-2"
+
+
+def test_a_crc32_keeps_its_leading_zeros_in_the_header():
+    assert crc32_header(1) == "AAAAAQ=="
+
+
+def test_part_sizes_grow_with_the_object_and_stay_within_ten_thousand():
+    assert part_size_for(0) == part_size_for(70 * GIB) == 8 * MIB
+    assert part_size_for(71 * GIB) == 16 * MIB
+    assert part_size_for(None) == 64 * MIB
+    for size in (GIB, 100 * GIB, 5000 * GIB):
+        assert size / part_size_for(size) < 10_000

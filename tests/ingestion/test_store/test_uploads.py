@@ -1,0 +1,219 @@
+import hashlib
+import json
+import zlib
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ingestion.errors import TransientError
+from ingestion.store import Store
+from tests.ingestion.media.stores import uploads_left
+
+PART = 1000
+CONTENT = bytes(range(256)) * 17  # four parts and a shorter one
+
+
+def piece(number: int) -> bytes:
+    return CONTENT[(number - 1) * PART : number * PART]
+
+
+def begin(store: Store, key: str = "a/b/clip.mp4", **over):
+    options = {"content_type": "video/mp4", "metadata": {"youtube-id": "abc"}, "expected_size": len(CONTENT), "part_size": PART}
+    return store.begin(key, **{**options, **over})
+
+
+def read(store: Store, key: str) -> bytes:
+    with store.open(key) as body:
+        return body.read()
+
+
+def test_parts_from_several_threads_become_one_object(store):
+    upload = begin(store)
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda number: upload.put_part(number, piece(number)), range(1, 6)))
+    assert store.size(upload.key) is None
+    stored = upload.complete(len(CONTENT))
+    assert read(store, stored.key) == CONTENT
+    assert (stored.key, stored.size, stored.part_size) == ("a/b/clip.mp4", len(CONTENT), PART)
+    assert stored.crc32 == f"{zlib.crc32(CONTENT):08x}"
+    assert stored.checksum.endswith("-5")
+    assert store.examine(stored.key, PART) == stored
+    assert uploads_left(store) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "moto"])
+def test_the_first_part_may_come_last(kind, request):
+    store = request.getfixturevalue(f"{kind}_store")
+    upload = begin(store)
+    for number in (3, 2, 5, 4, 1):
+        upload.put_part(number, piece(number))
+    assert store.examine(upload.complete(len(CONTENT)).key, PART).crc32 == f"{zlib.crc32(CONTENT):08x}"
+
+
+def test_an_object_of_one_part_is_like_any_other(store):
+    upload = begin(store)
+    upload.put_part(1, b"small")
+    stored = upload.complete(5)
+    assert (read(store, stored.key), store.size(stored.key)) == (b"small", 5)
+
+
+def test_an_upload_goes_on_from_its_saved_state(store):
+    saved = []
+    upload = begin(store, on_state=lambda state: saved.append(json.dumps(state)), facts={"format_id": "137"})
+    for number in (1, 2):
+        upload.put_part(number, piece(number))
+        upload.save()
+    upload.leave()
+    again = begin(store, key="other.mp4", state=json.loads(saved[-1]))
+    assert (again.key, again.part_size, again.facts) == ("a/b/clip.mp4", PART, {"format_id": "137"})
+    assert sorted(again.parts) == [1, 2]
+    for number in (3, 4, 5):
+        again.put_part(number, piece(number))
+    assert read(store, again.complete(len(CONTENT)).key) == CONTENT
+    assert len(saved) == 3
+
+
+def test_a_state_is_handed_over_only_when_it_has_changed(store):
+    saved = []
+    upload = begin(store, on_state=saved.append)
+    upload.save()
+    assert [state["parts"] for state in saved] == [{}]
+    upload.abort()
+    assert saved[-1] is None
+
+
+def test_a_part_that_the_storage_lost_is_not_believed(moto_store):
+    upload = begin(moto_store)
+    upload.put_part(1, piece(1))
+    state = upload.state
+    state["parts"]["2"] = {**state["parts"]["1"], "etag": '"another"'}
+    state["parts"]["1"]["etag"] = '"another"'
+    assert begin(moto_store, state=state).parts == {}
+
+
+def test_a_state_whose_upload_is_gone_begins_anew(store):
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    store.abort(upload.state)
+    again = begin(store, key="anew.mp4", state=upload.state)
+    assert (again.key, dict(again.parts)) == ("anew.mp4", {})
+    again.abort()
+
+
+def test_a_state_that_cannot_be_saved_leaves_no_upload(store):
+    def refuse(state):
+        raise ConnectionError("no database")
+
+    with pytest.raises(ConnectionError):
+        begin(store, on_state=refuse)
+    assert uploads_left(store) == []
+
+
+def test_an_aborted_upload_leaves_nothing(store):
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    upload.abort()
+    upload.abort()
+    store.abort(upload.state)
+    assert uploads_left(store) == []
+    assert list(store.list_keys()) == []
+    with pytest.raises(TransientError, match="given up"):
+        upload.put_part(2, piece(2))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "size"),
+    [([1, 2, 3, 4], len(CONTENT)), ([1, 3, 4, 5], len(CONTENT) - PART), ([1, 2, 5], 2 * PART + 352), ([], 0), ([1, 2, 3, 4, 5], 5000)],
+    ids=["last missing", "hole", "two holes", "nothing", "another size"],
+)
+def test_parts_with_a_hole_are_never_completed(numbers, size, moto_store):
+    upload = begin(moto_store)
+    for number in numbers:
+        upload.put_part(number, piece(number))
+    with pytest.raises(TransientError, match="do not make up"):
+        upload.complete(size)
+    assert moto_store.size(upload.key) is None
+    upload.abort()
+
+
+def test_an_object_of_another_size_than_sent_is_removed(store, monkeypatch):
+    upload = begin(store)
+    upload.put_part(1, b"small")
+    real = store._place.size
+    monkeypatch.setattr(store._place, "size", lambda key: real(key) and real(key) - 1)
+    with pytest.raises(TransientError, match="4 bytes stored of 5"):
+        upload.complete(5)
+    monkeypatch.undo()
+    assert store.size(upload.key) is None
+
+
+def test_a_lost_answer_to_complete_is_no_loss(moto_store):
+    upload = begin(moto_store)
+    upload.put_part(1, b"small")
+    again = begin(moto_store, state=upload.state)
+    stored = upload.complete(5)
+    assert again.complete(5) == stored
+
+
+def test_a_server_without_checksums_gets_md5(moto_store, monkeypatch):
+    client, sent = moto_store._place.client, []
+    create, put = client.create_multipart_upload, client.upload_part
+
+    def create_plainly(**parameters):
+        if "ChecksumAlgorithm" in parameters:
+            raise ClientError({"Error": {"Code": "NotImplemented"}}, "CreateMultipartUpload")
+        return create(**parameters)
+
+    def put_part(**parameters):
+        sent.append(parameters)
+        return put(**parameters)
+
+    monkeypatch.setattr(client, "create_multipart_upload", create_plainly)
+    monkeypatch.setattr(client, "upload_part", put_part)
+    upload = begin(moto_store)
+    upload = begin(moto_store, state=json.loads(json.dumps(upload.state)))
+    upload.put_part(1, b"small")
+    assert upload.complete(5).crc32 == f"{zlib.crc32(b'small'):08x}"
+    assert sent[0]["ContentMD5"] and "ChecksumCRC32" not in sent[0]
+
+
+def test_every_part_carries_its_crc32(moto_store, monkeypatch):
+    client, sent = moto_store._place.client, []
+    put = client.upload_part
+    monkeypatch.setattr(client, "upload_part", lambda **parameters: sent.append(parameters) or put(**parameters))
+    upload = begin(moto_store)
+    upload.put_part(1, b"small")
+    upload.complete(5)
+    assert sent[0]["ChecksumCRC32"] == b64encode(zlib.crc32(b"small").to_bytes(4, "big")).decode()
+
+
+def test_parts_wait_for_their_turn_where_order_is_wanted(rclone_store):
+    upload = begin(rclone_store)
+    with ThreadPoolExecutor(5) as threads:
+        later = [threads.submit(upload.put_part, number, piece(number)) for number in (5, 4, 3, 2)]
+        assert not any(future.done() for future in later)
+        upload.put_part(1, piece(1))
+    assert all(future.result() for future in later)
+    stored = upload.complete(len(CONTENT))
+    assert hashlib.sha256(read(rclone_store, stored.key)).digest() == hashlib.sha256(CONTENT).digest()
+
+
+def test_whoever_waits_for_a_turn_is_woken_when_the_upload_is_given_up(rclone_store):
+    upload = begin(rclone_store)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(upload.put_part, 2, piece(2))
+        upload.leave()
+        with pytest.raises(TransientError, match="given up"):
+            waiting.result()
+    upload.abort()
+
+
+def test_s3_objects_know_what_they_are(moto_store):
+    upload = begin(moto_store, metadata={"youtube-id": "abc", "person": "Zoë"})
+    upload.put_part(1, b"small")
+    upload.complete(5)
+    place = moto_store._place
+    head = place.client.head_object(Bucket=place.bucket, Key="archive/a/b/clip.mp4")
+    assert (head["ContentType"], head["Metadata"]) == ("video/mp4", {"youtube-id": "abc", "person": "Zo%C3%AB"})

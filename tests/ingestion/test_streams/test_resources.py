@@ -1,0 +1,151 @@
+"""What a transfer takes from the machine, and that it gives all of it back (see also `nothing_is_left_running`)."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ingestion.store import Store
+from ingestion.streams import ffmpeg, muxing, spooling
+from tests.ingestion.media.stores import uploads_left
+from tests.ingestion.test_streams.transfers import move
+
+WAYS = {"copy": ("both.mp4",), "mux": ("picture.mp4", "sound.m4a")}
+PATIENCE_SECONDS = 20
+
+
+def bytes_written_to_disk() -> int:
+    """By this process and its finished children, as the kernel counts."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["write_bytes"])
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where everything would land that is written without a path."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return folder
+
+
+@pytest.mark.parametrize("in_order", [False, True], ids=["any order", "in order"])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_byte_of_a_video_rests_on_disk(way, in_order, origin, rclone_store, empty_folder, scratch):
+    store = Store(rclone_store._place.storage, in_order=in_order)
+    before = bytes_written_to_disk()
+    moved = move(WAYS[way], origin=origin, store=store)
+    assert moved.way == way
+    assert bytes_written_to_disk() - before < moved.stored.size / 20
+    assert (list(empty_folder.iterdir()), scratch.exists()) == ([], False)
+
+
+def test_the_kernel_would_have_counted_a_byte_on_disk(empty_folder):
+    before = bytes_written_to_disk()
+    with (empty_folder / "file").open("wb") as file:
+        file.write(bytes(1 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+    if bytes_written_to_disk() == before:
+        pytest.skip("the temporary folder is not on a disk here")
+    assert bytes_written_to_disk() - before >= 1 << 20
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_progress_and_state_are_told_by_the_calling_thread_only(way, origin, store):
+    threads, seen = set(), []
+
+    def progress(done: int, total: int | None) -> None:
+        threads.add(threading.current_thread())
+        seen.append((done, total))
+
+    move(WAYS[way], origin=origin, store=store, progress=progress, on_state=lambda state: threads.add(threading.current_thread()))
+    whole = sum(len(origin.files[name]) for name in WAYS[way])
+    assert threads == {threading.current_thread()}
+    assert seen == sorted(seen)
+    assert seen[-1] == (whole, whole)
+
+
+@pytest.mark.parametrize("at", [0, 1_000_000, 2_900_000])
+def test_progress_stops_a_mux_at_any_time(at, origin, store):
+    class Stopped(Exception):
+        keep_upload = True
+
+    def progress(done: int, total: int | None) -> None:
+        if done >= at:
+            raise Stopped
+
+    states = []
+    with pytest.raises(Stopped):
+        move(WAYS["mux"], origin=origin, store=store, progress=progress, on_state=states.append)
+    assert (uploads_left(store), list(store.list_keys()), states[-1]) == ([], [], None)
+
+
+def test_a_state_that_cannot_be_saved_stops_the_transfer(origin, store):
+    def refuse(state) -> None:
+        if state and len(state["parts"]) > 2:
+            raise ConnectionError("no database")
+
+    with pytest.raises(ConnectionError):
+        move(WAYS["copy"], origin=origin, store=store, on_state=refuse)
+    assert uploads_left(store) == []
+
+
+def test_a_memory_file_gives_back_what_was_taken():
+    with muxing.MemoryFile("massdl-test") as memory:
+        os.write(memory.fd, b"a" * 4096 + b"b" * 4096)
+        assert memory.take(4096, 4096) == b"b" * 4096
+        assert (memory.size, os.fstat(memory.fd).st_blocks * 512) == (8192, 4096)
+
+
+ENDLESS = ["-f", "lavfi", "-re", "-i", "anullsrc", "-f", "null", "-"]
+
+
+def test_ffmpeg_dies_with_a_process_that_is_killed():
+    script = (
+        "import django; django.setup()\n"
+        "from ingestion.streams import ffmpeg\n"
+        f"process = ffmpeg.start({ENDLESS!r})\n"
+        "print(process.pid, flush=True)\n"
+        "input()\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "massdl_site.settings"}
+    parent = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    with parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    assert gone(child)
+
+
+def gone(process: psutil.Process) -> bool:
+    """It ended, though nobody may have taken notice of it yet."""
+    try:
+        psutil.wait_procs([process], timeout=PATIENCE_SECONDS, callback=None)
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_ffmpeg_that_has_lost_its_parent_before_it_began_does_not_begin():
+    launcher = [sys.executable, "-I", "-S", "-c", ffmpeg.LAUNCHER, "1", ffmpeg.ffmpeg_path(), "-version"]
+    if os.getppid() == 1 or os.getpid() == 1:
+        pytest.skip("process 1 is our parent")
+    done = subprocess.run(launcher, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_a_remux_stops_with_its_transfer():
+    class Stopped(Exception):
+        pass
+
+    def pulse() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        spooling._run_ffmpeg(ENDLESS, pulse)

@@ -1,0 +1,124 @@
+import fcntl
+import os
+
+import pytest
+
+from ingestion.errors import SetupError, TransientError
+from ingestion.streams import spooling
+from ingestion.streams.boxes import index_is_first, wants_remux
+from tests.ingestion.media.clips import outermost_boxes, packets
+from tests.ingestion.media.origin import HttpSource
+from tests.ingestion.media.stores import uploads_left
+from tests.ingestion.test_streams.transfers import make_format, move
+
+
+def spool(made: str, *, origin, store, **over):
+    """Transfer a format that only yt-dlp's own downloader can fetch; it makes the clip `made`."""
+    hls = make_format(origin, "both.mp4", protocol="m3u8_native", size=None)
+    source = HttpSource((made, origin.files[made]))
+    try:
+        return move([hls], origin=origin, store=store, source=source, **over)
+    finally:
+        assert not source.spooled_to.exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "container", "same"),
+    [
+        ("both.mp4", "mp4", True),
+        ("vp9.webm", "webm", True),
+        ("both.ts", "mp4", False),
+        ("index-last.mp4", "mp4", False),
+        ("sound.m4a", "m4a", False),
+    ],
+)
+def test_what_the_downloader_made_is_stored_with_its_index_first(made, container, same, origin, store, tmp_path, clips):
+    moved = spool(made, origin=origin, store=store)
+    assert (moved.way, moved.container, moved.bytes_fetched) == ("spool", container, len(origin.files[made]))
+    path = tmp_path / f"object.{container}"
+    with store.open(moved.stored.key) as body:
+        path.write_bytes(body.read())
+    assert (path.read_bytes() == origin.files[made]) == same
+    if container != "webm":
+        boxes = outermost_boxes(path)
+        assert boxes.index(b"moov") < boxes.index(b"mdat") and b"moof" not in boxes
+    assert [line.split(",")[4:6] for line in packets(str(path))] == [line.split(",")[4:6] for line in packets(clips.path(made))]
+    assert store.examine(moved.stored.key, moved.stored.part_size) == moved.stored
+    assert uploads_left(store) == []
+
+
+def test_a_video_bigger_than_the_quota_is_refused(origin, moto_store, settings):
+    settings.SCRATCH_LIMIT_GB = 0.0001
+    with pytest.raises(TransientError, match="MASSDL_SCRATCH_LIMIT_GB"):
+        spool("both.mp4", origin=origin, store=moto_store)
+    assert list(moto_store.list_keys()) == []
+
+
+def test_the_quota_counts_what_is_in_the_folder(tmp_path, settings):
+    quota = spooling._Quota(tmp_path, 100, lambda done, total: None)
+    (tmp_path / "fragment").write_bytes(bytes(101))
+    with pytest.raises(TransientError, match="MASSDL_SCRATCH_LIMIT_GB"):
+        quota.look()
+
+
+def test_a_file_that_ffmpeg_cannot_read_is_refused(origin, moto_store):
+    origin.files["index-last.mp4"] = origin.files["index-last.mp4"][:-1000]
+    with pytest.raises(TransientError) as caught:
+        spool("index-last.mp4", origin=origin, store=moto_store)
+    assert caught.value.kind == "media"
+    assert (uploads_left(moto_store), list(moto_store.list_keys())) == ([], [])
+
+
+def test_progress_stops_a_spool(origin, moto_store):
+    class Stopped(Exception):
+        keep_upload = True
+
+    def progress(done, total):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        spool("both.mp4", origin=origin, store=moto_store, progress=progress)
+    assert uploads_left(moto_store) == []
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_named_with_its_setting(origin, moto_store, settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    settings.SCRATCH_DIR = tmp_path / "file" / "scratch"
+    with pytest.raises(SetupError, match="MASSDL_SCRATCH_DIR"):
+        move([make_format(origin, "both.mp4", protocol="m3u8")], origin=origin, store=moto_store)
+
+
+def test_folders_of_killed_processes_are_removed_and_those_of_others_are_not(tmp_path):
+    abandoned, used = tmp_path / "video-abandoned", tmp_path / "video-used"
+    for folder in (abandoned, used):
+        folder.mkdir()
+        (folder / "half.mp4").write_bytes(b"1")
+    handle = os.open(used, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with spooling.scratch_folder(tmp_path) as mine:
+        assert (abandoned.exists(), used.exists(), mine.exists()) == (False, True, True)
+    os.close(handle)
+    assert not mine.exists()
+
+
+@pytest.mark.parametrize(
+    ("head", "first"),
+    [
+        (b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\1\0moov", True),
+        (b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" + b"\0\0\1\0mdat", False),
+        (b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\1mdat" + bytes(8), False),
+        (b"\0\0\0\x10ftypisom", None),
+        (b"", None),
+        (bytes(32), False),
+    ],
+    ids=["index first", "media first", "large media first", "too short", "nothing", "no boxes"],
+)
+def test_the_head_of_a_file_tells_where_its_index_is(head, first):
+    assert index_is_first(head) is first
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("both.mp4", False), ("index-last.mp4", True), ("picture.mp4", True), ("both.ts", True), ("vp9.webm", False)]
+)
+def test_only_plain_mp4_with_its_index_first_stays_as_it_is(name, wanted, clips):
+    assert wants_remux(clips.folder / name) is wanted
