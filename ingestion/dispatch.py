@@ -25,6 +25,7 @@ def tick() -> None:
     if Video.objects.abandoned().exists():
         leases.reap()
     finish_sessions()
+    reopen_sessions()
     top_up(DOWNLOADS, due_videos())
     top_up(SCANS, due_scans())
 
@@ -60,3 +61,10 @@ def finish_sessions() -> int:
     videos = Video.objects.unfinished().filter(session=OuterRef("pk"))
     running = DownloadSession.objects.filter(~Exists(scans), ~Exists(videos), state=DownloadSession.State.RUNNING)
     return running.update(state=DownloadSession.State.FINISHED, finished_at=Now())
+
+
+def reopen_sessions() -> int:
+    """Run finished sessions on whose videos staff want tried again. Returns how many."""
+    videos = Video.objects.unfinished().filter(session=OuterRef("pk"))
+    finished = DownloadSession.objects.filter(Exists(videos), state=DownloadSession.State.FINISHED)
+    return finished.update(state=DownloadSession.State.RUNNING, finished_at=None)

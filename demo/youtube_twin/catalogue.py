@@ -104,7 +104,7 @@ class Catalogue:
         return next((found for family in self._families if (found := family.find(video_id))), None)
 
     def playlist(self, playlist_id: str) -> Playlist | None:
-        """PLtwin<N>xxxxx: all of @big<N>. UU<rest of a channel's id>: its uploads. PL<key>____: its owner's choice."""
+        """PLtwin<N>xxxxx: all of @big<N>. UU<rest of a channel's id>: its uploads. PL<key>___: its owner's choice, every second video."""
         kind, rest = playlist_id[:2], playlist_id[2:]
         match = re.fullmatch(r"twin(\d+)x*", rest)
         channel = self.channel(f"big{match[1]}" if match else rest.rstrip("_"))
@@ -114,11 +114,6 @@ class Catalogue:
         if kind == "UU" or match:
             return Playlist(playlist_id, f"Uploads from {channel.title}", channel, videos)
         return Playlist(playlist_id, f"Best of {channel.title}", channel, videos[::2])
-
-
-def playlist_id(channel: Channel) -> str:
-    """The playlist in which a channel's owner put every second video."""
-    return f"PL{channel.key}".ljust(34, "_")
 
 
 def make_demo_channel() -> Channel:

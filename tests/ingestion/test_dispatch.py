@@ -71,3 +71,13 @@ def test_a_session_is_finished_when_nothing_of_it_is_left_to_do():
     assert dispatch.finish_sessions() == 1
     states = {session.pk: session.state for session in DownloadSession.objects.all()}
     assert states == {idle.pk: "finished", scanning.pk: "running", downloading.pk: "running"}
+
+
+def test_a_finished_session_runs_on_when_staff_want_its_video_again():
+    session = make_session(state="finished")
+    make_video(session=session, status="failed")
+    assert dispatch.reopen_sessions() == 0
+    Video.objects.all().retry()
+    assert dispatch.reopen_sessions() == 1
+    session.refresh_from_db()
+    assert session.state == "running"
