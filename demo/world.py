@@ -43,7 +43,7 @@ def open_world(folder: Path, environment: dict[str, str]) -> Iterator[World]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     postgres_url(folder / "postgres")
-    with serve_s3(folder / "s3") as storage, Twin(folder / "twin") as twin:
+    with serve_s3(folder / "s3") as storage, Twin(folder / "twin", scale=2) as twin:
         patient = {
             "MASSDL_REQUESTS_PER_SECOND": "50",
             "MASSDL_REQUESTS_PER_HOUR": "1000000",

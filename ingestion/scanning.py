@@ -81,6 +81,7 @@ FROM unnest(%(uuids)s::uuid[], %(ids)s::text[], %(titles)s::text[], %(durations)
      WITH ORDINALITY AS e (uuid, id, title, duration, upload_date, view_count, live_status, availability, position)
 ORDER BY e.id
 ON CONFLICT (extractor, external_id) DO UPDATE SET
+    person_id = CASE WHEN v.channel_id = excluded.channel_id THEN excluded.person_id ELSE v.person_id END,
     title = coalesce(nullif(excluded.title, ''), v.title),
     duration = coalesce(excluded.duration, v.duration),
     upload_date = CASE WHEN v.upload_date_is_exact THEN v.upload_date ELSE coalesce(excluded.upload_date, v.upload_date) END,

@@ -7,7 +7,7 @@ from ingestion import scanning
 from ingestion.errors import error
 from ingestion.models import Budget, Scan
 from people.models import Channel, ChannelAlias
-from tests.factories import make_channel, make_session, make_video
+from tests.factories import make_channel, make_person, make_session, make_video
 from tests.ingestion.listings import FakeEntry, FakeListing, FakeYouTube, entries
 from videos.models import Video
 
@@ -68,6 +68,15 @@ def test_missing_values_never_overwrite_known_ones():
     make_video(channel=channel, external_id="v1", **known)
     run(claimed_scan(channel), FakeListing([FakeEntry("v1", title="", duration=None, upload_date=date(2021, 1, 1))]))
     assert Video.objects.values(*known).get() == known
+
+
+def test_videos_follow_their_channel_to_another_person():
+    video = make_video(external_id="v1")
+    owner = make_person()
+    Channel.objects.update(person=owner)
+    run(claimed_scan(Channel.objects.get()), FakeListing([FakeEntry("v1")]))
+    video.refresh_from_db()
+    assert video.person == owner
 
 
 def test_a_delta_scan_leaves_a_tab_after_fifty_known_videos_in_a_row():

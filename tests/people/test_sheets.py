@@ -235,6 +235,7 @@ def test_a_list_of_addresses_is_text_whatever_its_name(name):
         (make_workbook([["channel"], ["@a"]]), "a.csv", "xlsx"),
         (b"channel\n@a", "a.txt", "csv"),
     ],
+    ids=["json as csv", "json as text", "csv as json", "xlsx as csv", "csv as text"],  # a workbook's bytes hold its time
 )
 def test_content_decides_the_format_before_the_name_does(data, name, expected):
     assert read_sheet(data, name).format == expected

@@ -1,0 +1,1 @@
+"""Measurements against the classic ways: `python -m bench`, or `python -m bench streaming`."""
