@@ -49,7 +49,11 @@ def serve_s3(folder: Path, *, bucket: str = "videos", port: int = 0) -> Iterator
     access_key, secret_key = "massdl-local-only", "massdl-local-only-secret"
     command = [_rclone(), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off", "--config", os.devnull, str(folder)]
     process = subprocess.Popen(
-        command, env={**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env={**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the workers: they still clear away what they had begun
     )
     try:
         _wait_for(port, process)

@@ -26,7 +26,6 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
-from people.enrolment import Enrolment, enrol
 
 from ingestion import dispatch
 from ingestion.models import DownloadSession, Scan
@@ -35,6 +34,7 @@ from ingestion.progress import Progress, session_progress
 from ingestion.reports import session_report
 from ingestion.supervisor import live_supervisors
 from people.channel_urls import ChannelUrlError, parse_channel_url
+from people.enrolment import Enrolment, enrol
 from people.models import Channel
 from people.sheets import SheetError, SheetRow, read_sheet
 from videos.models import Video
@@ -75,7 +75,7 @@ def read_inputs(files: Iterable[tuple[str, bytes]] = (), urls: Iterable[str] = (
     """Read sheets, given as (name, content), and single channel URLs. A file that cannot be used at all is a problem
     too, with row None; nothing is raised for bad input."""
     files, urls = list(files), list(urls)
-    inputs = Inputs(source=", ".join([*(name for name, _ in files), *urls])[:300] or "nothing")
+    inputs = Inputs(source=", ".join([*(Path(name).name for name, _ in files), *urls])[:300] or "nothing")
     for name, content in files:
         _read_file(inputs, name, content)
     for url in urls:

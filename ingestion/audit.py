@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-
 from ingestion.errors import KINDS, ArchiveError
 from ingestion.models import Scan
 from ingestion.store import Store

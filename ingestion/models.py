@@ -150,13 +150,13 @@ class Limits(models.Model):
         verbose_name_plural = "limits"
         constraints = [models.CheckConstraint(condition=Q(id=1), name="limits_one_row")]
 
+    def __str__(self):
+        return f"{self.max_concurrent_channels} channels, {self.max_concurrent_videos_per_channel} videos each"
+
     @classmethod
     def row(cls) -> "Limits":
         """The one row, made anew if somebody removed it."""
         return cls.objects.get_or_create(pk=1)[0]
-
-    def __str__(self):
-        return f"{self.max_concurrent_channels} channels, {self.max_concurrent_videos_per_channel} videos each"
 
 
 class Budget(models.Model):

@@ -197,7 +197,8 @@ STORAGES = {
 }
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = True  # the files of the apps are served without `collectstatic` too
+warnings.filterwarnings("ignore", message="No directory at")
 
 # --- YouTube ----------------------------------------------------------------------------------------------------------
 env.group("YouTube")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
@@ -26,6 +27,7 @@ UNFOLD = {
     "SITE_HEADER": "massdl",
     "SITE_SUBHEADER": "The archive",
     "SITE_SYMBOL": "video_library",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("massdl/icon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "ingestion.dashboard.callback",
     "COLORS": {

@@ -68,13 +68,13 @@ class Store:
         facts; else a new one begins, which `on_state` hears of at once.
         """
         if state and (upload := self._place.resume(dict(state), on_state)):
-            upload.save()
+            upload.keep_state()
             return upload
         part_size = part_size or part_size_for(expected_size)
         upload = self._place.begin(key, part_size=part_size, content_type=content_type, metadata=metadata, on_state=on_state)
         upload.facts = dict(facts or {})
         try:
-            upload.save()
+            upload.keep_state()
         except BaseException:  # nobody would know of it
             self.abort(upload.state)
             raise

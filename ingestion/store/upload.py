@@ -31,7 +31,7 @@ class Upload(ABC):
     """Parts go in by `put_part`, from any thread; then `complete` makes the object appear, or `abort` leaves nothing.
 
     `state` is plain data from which another process goes on (`Store.begin(state=...)`). It is handed to `on_state` by
-    `save`, in the thread that calls it and never by `put_part`; None is handed over once nothing is left to go on with.
+    `keep_state`, in the thread that calls it and never by `put_part`; None is handed over once nothing is left to go on with.
     `facts` is what the caller wants remembered in it.
     """
 
@@ -77,7 +77,7 @@ class Upload(ABC):
                 self._parts[number] = part
             return part
 
-    def save(self) -> None:
+    def keep_state(self) -> None:
         """Hand the state to `on_state` when it has changed."""
         if self._on_state and (state := self.state) != self._saved:
             self._on_state(state)

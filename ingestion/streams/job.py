@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingestion.errors import TransientError
+from django.db import Error as DatabaseError
+
+from ingestion.errors import ArchiveError, TransientError
 from ingestion.extraction import Extraction, MediaFormat, MediaSource, Progress
 from ingestion.store import OnState, Store, Stored, Upload
 from ingestion.streams.crew import Crew
@@ -67,11 +69,11 @@ class Job:
         return Track(self.source, media, meter=meter, cancel=self.cancel, validator=validator)
 
     def crew(self, upload: Upload, pulse: Callable[[], None], *, size: int | None = None) -> Crew:
-        """Threads for the upload's parts; `pulse` is followed by saving its state."""
+        """Threads for the upload's parts; `pulse` is followed by keeping its state."""
 
         def beat() -> None:
             pulse()
-            upload.save()
+            upload.keep_state()
 
         def stop() -> None:
             self.cancel.set()
@@ -87,7 +89,7 @@ class Job:
         except BaseException as exc:
             upload.leave()
             if resumable and self._worth_keeping(exc):
-                upload.save()
+                upload.keep_state()
             else:
                 abort_quietly(upload)
             raise
@@ -101,7 +103,7 @@ def abort_quietly(upload: Upload) -> None:
     """Leave nothing behind, if the storage lets us: what went wrong before matters more."""
     try:
         upload.abort()
-    except Exception:
+    except (ArchiveError, DatabaseError):
         logger.exception("an unfinished upload could not be removed", extra={"key": upload.key})
 
 

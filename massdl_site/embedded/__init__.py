@@ -3,6 +3,7 @@
 It keeps its data in one folder, listens on a socket only, and stops with the last process that asked for it.
 """
 
+import atexit
 import warnings
 from functools import cache
 from pathlib import Path
@@ -39,4 +40,12 @@ def postgres_url(folder: Path) -> str:
             with conf.open("a") as file:
                 file.write(CONF)
     server.start()
+    atexit.register(_forget_the_dead, server)  # after start(): it runs before the server counts who still needs it
     return server.get_uri()
+
+
+def _forget_the_dead(server) -> None:
+    """Strike processes off the server's list that ended without a word: killed ones, and forks of multiprocessing."""
+    with server._lock:
+        users = server.global_process_id_list
+        users.put([pid for pid in users._get() if Path(f"/proc/{pid}").exists()])

@@ -1,5 +1,6 @@
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from demo.world import SHEETS, World, forget, open_world
 
 USER = "admin"
 STOP_SECONDS = 30
+WATCHABLE_SPEED = 700_000  # bytes per second and connection: all of it would be over in 20 seconds
 
 
 class Command(BaseCommand):
@@ -29,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--report-file", metavar="FILE", help="with --once: write the report as JSON")
         parser.add_argument("--port", type=int, default=8000, help="port of the admin (default: 8000)")
         parser.add_argument("--fresh", action="store_true", help="begin with an empty archive")
-        parser.add_argument("--keep", action="store_true", help="look at a finished archive again instead of beginning anew")
+        parser.add_argument("--keep", action="store_true", help="look at a finished demo again instead of beginning anew")
 
     def handle(self, *args, once, input, report_file, port, fresh, keep, **options):
         folder = settings.VAR_DIR / "demo"
@@ -47,7 +49,9 @@ class Command(BaseCommand):
 
     def _once(self, world: World, sheets: list[str], report_file: str | None) -> int:
         report = ["--report-file", report_file] if report_file else []
-        return self._patiently(world.manage("mass_download", *_inputs(sheets), *report, "--progress-interval", "5"))
+        code = self._patiently(world.manage("mass_download", *_inputs(sheets), *report, "--progress-interval", "5"))
+        (world.folder / "finished").touch()
+        return code
 
     def _patiently(self, process: subprocess.Popen) -> int:
         """Ctrl-C reaches the child as well: wait for it to hand its work back."""
@@ -57,6 +61,7 @@ class Command(BaseCommand):
 
     def _serve(self, world: World, sheets: list[str], port: int) -> int:
         _refuse_taken(port)
+        world.twin.configure(bytes_per_second=WATCHABLE_SPEED)
         password = self._login(world)
         if world.run("mass_download", *_inputs(sheets), "--detach", stdout=subprocess.DEVNULL) not in (0, 1):
             raise CommandError("The sheet could not be imported; see above.")
@@ -68,6 +73,7 @@ class Command(BaseCommand):
         try:
             return self._watch(world, web, workers)
         finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not cut this short
             for process in (web, workers):
                 process.terminate()
             for process in (web, workers):
@@ -78,15 +84,19 @@ class Command(BaseCommand):
     def _watch(self, world: World, web: subprocess.Popen, workers: subprocess.Popen) -> int:
         """Show the newest session's progress until Ctrl-C; 1 when the web server or the workers ended by themselves."""
         progress = world.manage("mass_download", "--resume", "--progress-interval", "5")
+        told = False
         try:
             while web.poll() is None and workers.poll() is None:
-                if progress is not None and progress.poll() is not None:
-                    (world.folder / "finished").touch()
-                    progress = None
+                if progress.poll() is not None and not told:
+                    told = True
                     self.stdout.write("The example sheet is done. The admin stays; stop with Ctrl-C.")
                 time.sleep(0.5)
         except KeyboardInterrupt:
             return 0
+        finally:
+            progress.send_signal(signal.SIGINT)
+            if self._patiently(progress) in (0, 1):
+                (world.folder / "finished").touch()
         self.stderr.write("The web server or the workers ended by themselves; see above.")
         return 1
 

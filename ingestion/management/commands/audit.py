@@ -9,7 +9,10 @@ from videos.models import Video
 
 
 class Command(BaseCommand):
-    help = "Read every stored object and compare it with its row: size, checksums, nothing missing, nothing left over. Exit code 1 on any difference."
+    help = (
+        "Read every stored object and compare it with its row: size, checksums, nothing missing, nothing left over. "
+        "Exit code 1 on any difference."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("--report", metavar="FILE", help="also compare a report that `mass_download --report-file` wrote")

@@ -64,7 +64,7 @@ def test_an_upload_goes_on_from_its_saved_state(store):
     upload = begin(store, on_state=lambda state: saved.append(json.dumps(state)), facts={"format_id": "137"})
     for number in (1, 2):
         upload.put_part(number, piece(number))
-        upload.save()
+        upload.keep_state()
     upload.leave()
     again = begin(store, key="other.mp4", state=json.loads(saved[-1]))
     assert (again.key, again.part_size, again.facts) == ("a/b/clip.mp4", PART, {"format_id": "137"})
@@ -78,7 +78,7 @@ def test_an_upload_goes_on_from_its_saved_state(store):
 def test_a_state_is_handed_over_only_when_it_has_changed(store):
     saved = []
     upload = begin(store, on_state=saved.append)
-    upload.save()
+    upload.keep_state()
     assert [state["parts"] for state in saved] == [{}]
     upload.abort()
     assert saved[-1] is None
