@@ -48,10 +48,10 @@ def download(claim: Claim, *, source: VideoSource, store: Store, heartbeat: Hear
     except Stopped as stop:
         _stopped(claim, stop)
     except ArchiveError as failure:
-        _failed(claim, failure, way)
+        _failed(claim, failure, way, store)
     except Exception as exc:  # the attempt must be recorded whatever broke, and the worker goes on
         logger.exception("an unforeseen error in a download", extra={"video": claim.video_id})
-        _failed(claim, error("unknown", f"{type(exc).__name__}: {exc}"), way)
+        _failed(claim, error("unknown", f"{type(exc).__name__}: {exc}"), way, store)
     return False
 
 
@@ -169,12 +169,26 @@ def _stopped(claim: Claim, stop: Stopped) -> None:
         _insist(leases.hand_back, claim)
 
 
-def _failed(claim: Claim, failure: ArchiveError, way: str) -> None:
+def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None:
     if isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
     logger.info("a video was not stored: %s", failure, extra={"video": claim.video_id})
-    _insist(leases.finish_failed, claim, failure, way=way)
+    if _insist(leases.finish_failed, claim, failure, way=way):
+        _abort_if_over(claim, store)
+
+
+def _abort_if_over(claim: Claim, store: Store) -> None:
+    """Clear away what was begun to upload when no later attempt will go on with it."""
+    over = Video.objects.filter(pk=claim.video_id).exclude(status__in=[Video.Status.PENDING, Video.Status.DOWNLOADING])
+    states = Attempt.objects.filter(video__in=over, upload__isnull=False).exclude(outcome=Attempt.Outcome.STORED)
+    for attempt, state in states.values_list("pk", "upload"):
+        try:
+            store.abort(state)
+        except ArchiveError as failure:
+            logger.warning("an unfinished upload stays in the storage: %s", failure, extra={"attempt": attempt})
+        else:
+            Attempt.objects.filter(pk=attempt).update(upload=None)
 
 
 def _insist(finish, *args: Any, **kwargs: Any) -> bool:

@@ -56,12 +56,17 @@ class Heartbeat(threading.Thread):
 
     def progress(self, done: int, total: int | None) -> None:
         """Note how many bytes are done; raises Stopped when the worker must not go on."""
-        self._done, self._total, self._last_progress = done, total, time.monotonic()
-        self.check()
+        if done != self._done:
+            self._last_progress = time.monotonic()
+        self._done, self._total = done, total
+        self._stop_if_told()
 
     def check(self) -> None:
-        """Raises Stopped when the worker must not go on; also shows that it is alive."""
+        """Raises Stopped when the worker must not go on; for waits that are meant, which count as progress."""
         self._last_progress = time.monotonic()
+        self._stop_if_told()
+
+    def _stop_if_told(self) -> None:
         if self.stop_reason is None and _boot_clock() - self._last_beat > self._lease:
             self.stop_reason = "lost"
         if self.stop_reason is None and self._shutting_down():

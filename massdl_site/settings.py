@@ -145,7 +145,10 @@ S3_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", secret=True, meaning="S
 S3_SESSION_TOKEN = env.text("AWS_SESSION_TOKEN", secret=True, meaning="Token of temporary credentials.")
 S3_REGION = env.text("AWS_DEFAULT_REGION", "us-east-1", meaning="Region of the bucket.")
 S3_ADDRESSING_STYLE = env.choice(
-    "AWS_S3_ADDRESSING_STYLE", "auto", ("auto", "path", "virtual"), meaning="How the bucket is named in addresses; most servers want path."
+    "AWS_S3_ADDRESSING_STYLE",
+    "auto",
+    ("auto", "path", "virtual"),
+    meaning="How the bucket is named in addresses; auto is path where AWS_S3_ENDPOINT_URL is set.",
 )
 S3_PREFIX = env.text("MASSDL_S3_PREFIX", "", meaning="Put before every object key, such as archive/.")
 S3_PARTS_IN_ORDER = env.flag(
@@ -155,6 +158,11 @@ PARTS_IN_FLIGHT = env.whole("MASSDL_PARTS_IN_FLIGHT", 4, at_least=1, meaning="Pa
 MEDIA_FOLDER = Path(
     env.text("MASSDL_MEDIA_FOLDER", str(VAR_DIR / "videos"), shown="var/videos", meaning="Where videos go when no bucket is set.")
 )
+
+
+def _addressing_style() -> str:
+    """Servers other than AWS are seldom known by a name for each bucket."""
+    return "path" if S3_ADDRESSING_STYLE == "auto" and S3_ENDPOINT_URL else S3_ADDRESSING_STYLE
 
 
 def _videos_storage() -> dict:
@@ -176,7 +184,7 @@ def _videos_storage() -> dict:
             "file_overwrite": True,  # keys carry the attempt's id: nothing is ever overwritten
             "querystring_expire": 6 * 3600,
             "client_config": Config(
-                s3={"addressing_style": S3_ADDRESSING_STYLE, "payload_signing_enabled": False},
+                s3={"addressing_style": _addressing_style(), "payload_signing_enabled": False},
                 signature_version="s3v4",
                 # boto3's checksum trailers break several servers; each part carries our own CRC-32 header
                 request_checksum_calculation="when_required",

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ingestion.errors import PermanentError
+from ingestion.errors import PermanentError, error
 from ingestion.youtube.client import Client
 
 SITE = "https://www.youtube.com"
@@ -15,6 +15,7 @@ TABS = ("videos", "shorts", "streams")
 VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 CHANNEL_ID = re.compile(r"UC[\w-]{22}", re.ASCII)
 MISSING = "channel_missing"
+AGE_GATE = b"channelAgeGateRenderer"
 MOST_POINTERS = 8  # answers that point to another page: a channel's other tabs, a regional redirect
 
 _END = object()
@@ -125,6 +126,8 @@ class _Walk:
         yield from self._answer(answer)
         if self._kind == "channel" and not self._given and not str(answer.get("id")).startswith("UU"):
             yield from self._uploads()
+            if not self._given:
+                self._raise_if_gated(url)
         self._listing.complete = not self._cut_short and not self._client.feed_looped
 
     def _uploads(self) -> Iterator[Entry]:
@@ -136,6 +139,12 @@ class _Walk:
                 raise
         else:
             yield from self._answer(answer)
+
+    def _raise_if_gated(self, url: str) -> None:
+        """yt-dlp shows a channel behind an age gate as an empty one: the page itself tells them apart."""
+        with self._client.look(missing=MISSING), self._client.urlopen(url) as answer:
+            if AGE_GATE in answer.read():
+                raise error("age_restricted", "The channel is shown to signed-in adults only.")
 
     def _ask(self, url: str, *, missing: str = "unknown") -> Mapping[str, Any]:
         with self._client.look(missing=missing):

@@ -115,6 +115,16 @@ def test_a_refused_media_file_leaves_no_object(store, folder):
     assert [path for path in files(folder) if not path.name.endswith(".part")] == []
 
 
+def test_what_was_begun_is_kept_for_the_next_attempt_and_cleared_away_after_the_last(store, folder):
+    make_video()
+    for left in (1, 1, 0):
+        Video.objects.update(next_attempt_at=Now())
+        _, video = run(store, FakeSource(media_failure=error("forbidden")))
+        assert len(files(folder)) == left
+    assert video.status == "failed"
+    assert not Attempt.objects.filter(upload__isnull=False).exists()
+
+
 def test_a_zombie_changes_nothing_and_leaves_no_object(store, folder):
     make_video()
     claim = leases.claim("w")

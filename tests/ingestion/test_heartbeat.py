@@ -87,11 +87,26 @@ def test_progress_is_written_once_for_each_change(heart, django_assert_num_queri
         heart._write_progress()
 
 
-def test_a_download_without_progress_ends_its_process(heart, monkeypatch):
-    killed = []
+def test_a_download_whose_bytes_stand_still_ends_its_process(heart, monkeypatch):
+    killed, now = [], [5000.0]
     monkeypatch.setattr(module.os, "kill", lambda pid, signal: killed.append(signal))
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    heart.progress(1, 2)
+    now[0] += module.STALL_SECONDS + 1
+    heart.progress(2, 2)
+    heart._end_if_stalled()
+    assert killed == [], "bytes moved"
+    now[0] += module.STALL_SECONDS + 1
+    heart.progress(2, 2)
+    heart._end_if_stalled()
+    assert killed == [9], "called, but nothing moved"
+
+
+def test_a_wait_that_is_meant_is_no_stall(heart, monkeypatch):
+    killed, now = [], [5000.0]
+    monkeypatch.setattr(module.os, "kill", lambda pid, signal: killed.append(signal))
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    now[0] += module.STALL_SECONDS + 1
+    heart.check()
     heart._end_if_stalled()
     assert killed == []
-    monkeypatch.setattr(module, "STALL_SECONDS", -1)
-    heart._end_if_stalled()
-    assert killed == [9]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -29,27 +28,30 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="run the sheet to its end and exit with the code of mass_download")
         parser.add_argument("--input", action="append", metavar="FILE", help="a sheet of your own (default: the example sheets)")
         parser.add_argument("--report-file", metavar="FILE", help="with --once: write the report as JSON")
+        parser.add_argument("--limit", metavar="N", help="at most N videos per channel")
+        parser.add_argument("--quality", metavar="Q", help="the best height up to this one, as in mass_download")
         parser.add_argument("--port", type=int, default=8000, help="port of the admin (default: 8000)")
         parser.add_argument("--fresh", action="store_true", help="begin with an empty archive")
         parser.add_argument("--keep", action="store_true", help="look at a finished demo again instead of beginning anew")
 
-    def handle(self, *args, once, input, report_file, port, fresh, keep, **options):
+    def handle(self, *args, once, input, report_file, limit, quality, port, fresh, keep, **options):
         folder = settings.VAR_DIR / "demo"
         finished = folder / "finished"
         if fresh or (finished.exists() and not keep and not once):
             self.stdout.write("Beginning with an empty archive.")
             forget(folder)
         finished.unlink(missing_ok=True)
-        sheets = input or [str(sheet) for sheet in sorted(SHEETS.iterdir())]
+        words = [word for sheet in input or sorted(SHEETS.iterdir()) for word in ("--input", str(sheet))]
+        words += [word for name, value in (("--limit", limit), ("--quality", quality)) if value for word in (name, value)]
         self.stdout.write("Starting PostgreSQL, an S3 server and a local stand-in for YouTube...")
         with open_world(folder, dict(os.environ)) as world:
             if world.run("migrate", "--verbosity", "0"):
                 raise CommandError("The demo's tables could not be made; see above.")
-            raise SystemExit(self._once(world, sheets, report_file) if once else self._serve(world, sheets, port))
+            raise SystemExit(self._once(world, words, report_file) if once else self._serve(world, words, port))
 
-    def _once(self, world: World, sheets: list[str], report_file: str | None) -> int:
+    def _once(self, world: World, words: list[str], report_file: str | None) -> int:
         report = ["--report-file", report_file] if report_file else []
-        code = self._patiently(world.manage("mass_download", *_inputs(sheets), *report, "--progress-interval", "5"))
+        code = self._patiently(world.manage("mass_download", *words, *report, "--progress-interval", "5"))
         (world.folder / "finished").touch()
         return code
 
@@ -59,11 +61,11 @@ class Command(BaseCommand):
             with suppress(KeyboardInterrupt):
                 return process.wait()
 
-    def _serve(self, world: World, sheets: list[str], port: int) -> int:
+    def _serve(self, world: World, words: list[str], port: int) -> int:
         _refuse_taken(port)
         world.twin.configure(bytes_per_second=WATCHABLE_SPEED)
         password = self._login(world)
-        if world.run("mass_download", *_inputs(sheets), "--detach", stdout=subprocess.DEVNULL) not in (0, 1):
+        if world.run("mass_download", *words, "--detach", stdout=subprocess.DEVNULL) not in (0, 1):
             raise CommandError("The sheet could not be imported; see above.")
         gunicorn = [sys.executable, "-m", "gunicorn", "massdl_site.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
         web = subprocess.Popen([*gunicorn, "--log-level", "warning"], env=world.environment, cwd=settings.BASE_DIR)
@@ -111,10 +113,6 @@ class Command(BaseCommand):
             )
             file.write_text(password)
         return file.read_text()
-
-
-def _inputs(sheets: list[str]) -> list[str]:
-    return [word for sheet in sheets for word in ("--input", str(Path(sheet)) if sheet != "-" else "-")]
 
 
 def _refuse_taken(port: int) -> None:

@@ -88,13 +88,19 @@ def test_a_single_video_costs_no_request(twin: Twin, youtube: YouTube, path: str
     assert (listing.external_id, listing.complete, asked_site(twin)) == ("demv0000050", True, [])
 
 
-@pytest.mark.parametrize("path", ["/@empty", "/channel/UCempty_________________", "/@agegated"])
+@pytest.mark.parametrize("path", ["/@empty", "/channel/UCempty_________________"])
 def test_a_channel_without_entries_is_told_by_the_absence_of_entries(twin: Twin, youtube: YouTube, path: str):
     listing = youtube.list_channel(SITE + path)
     assert list(listing) == []
     assert listing.complete
     assert listing.external_id.startswith("UC")
     assert "GET /playlist?list=UU" in " ".join(asked_site(twin)), "its uploads were looked for as well"
+
+
+def test_a_channel_behind_an_age_gate_is_not_an_empty_one(twin: Twin, youtube: YouTube):
+    with pytest.raises(ArchiveError) as raised:
+        list(youtube.list_channel(f"{SITE}/@agegated"))
+    assert raised.value.kind == "age_restricted"
 
 
 def test_a_failing_request_for_the_uploads_is_not_an_empty_channel(twin: Twin, youtube: YouTube):
