@@ -170,7 +170,8 @@ def _stopped(claim: Claim, stop: Stopped) -> None:
 
 
 def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None:
-    if isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed):
+    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
+    if is_refusal and not leases.refuses_this_video_only(claim):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
     logger.info("a video was not stored: %s", failure, extra={"video": claim.video_id})

@@ -177,9 +177,14 @@ def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
         max_attempts=settings.MAX_ATTEMPTS,
         base=timedelta(seconds=settings.BACKOFF_BASE_SECONDS),
     )
-    if again is None or _refused_too_often(claim, failure):
+    if again is None or (_is_refusal(failure) and refuses_this_video_only(claim)):
         return Attempt.Outcome.FAILED, {**said, "status": Video.Status.FAILED}
     return _outcome_of(failure), {**said, "status": Video.Status.PENDING, "next_attempt_at": Now() + (again - now)}
+
+
+def _is_refusal(failure: ArchiveError) -> bool:
+    """YouTube itself said so, not our own closed breaker."""
+    return isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
 
 
 def _outcome_of(failure: ArchiveError) -> str:
@@ -190,12 +195,14 @@ def _outcome_of(failure: ArchiveError) -> str:
     return Attempt.Outcome.REFUSED if isinstance(failure, FleetError) else Attempt.Outcome.RETRY
 
 
-def _refused_too_often(claim: Claim, failure: ArchiveError) -> bool:
-    """Whether YouTube refused this very video again and again while the breaker let it probe: then it is the video."""
-    if not isinstance(failure, FleetError) or isinstance(failure, budget.BreakerClosed):
-        return False
+def refuses_this_video_only(claim: Claim) -> bool:
+    """Whether YouTube refused this video before and has answered for others since: then it is the video, not us."""
     before = Attempt.objects.filter(video_id=claim.video_id, outcome=Attempt.Outcome.REFUSED, pk__lt=claim.attempt_id)
-    return before.count() + 1 >= settings.MAX_ATTEMPTS
+    last = before.order_by("-pk").first()
+    if last is None:
+        return False
+    answered = Attempt.objects.filter(pk__gt=last.pk, outcome__in=[Attempt.Outcome.STORED, Attempt.Outcome.UNAVAILABLE])
+    return before.count() + 1 >= settings.MAX_ATTEMPTS or answered.exclude(video_id=claim.video_id).exists()
 
 
 def _finish(claim: Claim, outcome: str, changes: dict[str, Any], **of_attempt: Any) -> bool:

@@ -50,7 +50,8 @@ class Scan(models.Model):
            └── later attempt ─┘
 
     `new` videos were made by this scan or taken over from an older session; `already_stored` and `left_alone` were
-    known before, in that state, and are not this session's work. `left_alone` are {kind: number of videos}.
+    known before, in that state, and are not this session's work; a video of two channels counts in both scans.
+    `left_alone` are {kind: number of videos}.
     """
 
     class State(models.TextChoices):

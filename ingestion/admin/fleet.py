@@ -27,7 +27,7 @@ class LimitsAdmin(ModelAdmin):
         return False
 
     def changelist_view(self, request, extra_context=None):
-        return redirect("admin:ingestion_limits_change", 1)
+        return redirect("admin:ingestion_limits_change", Limits.row().pk)
 
     def save_model(self, request, obj, form, change):
         """Writes what was changed and nothing else: every claim locks this row."""

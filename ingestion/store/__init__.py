@@ -21,10 +21,11 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from ingestion.errors import SetupError, TransientError
 from ingestion.store.checksums import Part, Stored, composite
 from ingestion.store.folder import FolderPlace
+from ingestion.store.pieces import FilePiece
 from ingestion.store.s3 import S3Place, S3Storage
 from ingestion.store.upload import OnState, State, Upload, part_size_for
 
-__all__ = ["OnState", "Part", "State", "Store", "Stored", "Upload", "part_size_for"]
+__all__ = ["FilePiece", "OnState", "Part", "State", "Store", "Stored", "Upload", "part_size_for"]
 
 READ_SIZE = 1 << 20
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 
+from ingestion.store.pieces import Data, blocks_of
+
 CRC32_POLYNOMIAL = 0xEDB88320
 
 
@@ -20,8 +22,12 @@ class Part:
     etag: str = ""
 
     @classmethod
-    def of(cls, data: bytes | bytearray | memoryview) -> "Part":
-        return cls(len(data), zlib.crc32(data), base64.b64encode(hashlib.sha256(data).digest()).decode())
+    def of(cls, data: Data) -> "Part":
+        crc32, digest = 0, hashlib.sha256()
+        for block in blocks_of(data):
+            crc32 = zlib.crc32(block, crc32)
+            digest.update(block)
+        return cls(len(data), crc32, base64.b64encode(digest.digest()).decode())
 
     def as_json(self) -> dict:
         return asdict(self)

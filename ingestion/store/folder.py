@@ -10,6 +10,7 @@ from django.core.files.storage import FileSystemStorage
 
 from ingestion.store.border import folder_errors
 from ingestion.store.checksums import Part, Stored
+from ingestion.store.pieces import Data, blocks_of
 from ingestion.store.upload import OnState, State, Upload
 
 UPLOAD_ID = "folder"
@@ -85,7 +86,7 @@ class FolderUpload(Upload):
         self._place = place
         self._path = place.part_path(self.key)
 
-    def _put(self, number: int, data: bytes | bytearray, part: Part) -> str:
+    def _put(self, number: int, data: Data, part: Part) -> str:
         with folder_errors(f"part {number} of {self.key}"):
             file = os.open(self._path, os.O_WRONLY)
             try:
@@ -111,11 +112,13 @@ class FolderUpload(Upload):
         self._place.delete(self.key)
 
 
-def _write_at(file: int, data: bytes | bytearray, offset: int) -> None:
-    with memoryview(data) as rest:
-        written = 0
-        while written < len(rest):
-            written += os.pwrite(file, rest[written:], offset + written)
+def _write_at(file: int, data: Data, offset: int) -> None:
+    for block in blocks_of(data):
+        with memoryview(block) as rest:
+            written = 0
+            while written < len(rest):
+                written += os.pwrite(file, rest[written:], offset + written)
+        offset += written
 
 
 def _sync_folder(folder: Path) -> None:

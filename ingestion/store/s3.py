@@ -14,6 +14,7 @@ from storages.utils import clean_name
 from ingestion.errors import TransientError
 from ingestion.store.border import MISSING_UPLOAD, code_of, s3_errors
 from ingestion.store.checksums import Part, Stored, crc32_header
+from ingestion.store.pieces import Data, blocks_of
 from ingestion.store.upload import OnState, State, Upload
 
 # Servers without checksums (Cloudflare R2 among them) say so at the begin; parts then carry Content-MD5.
@@ -124,7 +125,7 @@ class S3Upload(Upload):
     def state(self) -> State:
         return {**super().state, "checksums": self._checksums}
 
-    def _put(self, number: int, data: bytes | bytearray, part: Part) -> str:
+    def _put(self, number: int, data: Data, part: Part) -> str:
         check = {"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {"ContentMD5": _md5(data)}
         with s3_errors(f"part {number} of {self.key}"):
             return self._place.client.upload_part(**self._names, PartNumber=number, Body=data, **check)["ETag"]
@@ -157,8 +158,11 @@ def _same(known: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:
     return held is not None and (held["ETag"], held["Size"]) == (known["etag"], known["size"])
 
 
-def _md5(data: bytes | bytearray) -> str:
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def _md5(data: Data) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for block in blocks_of(data):
+        digest.update(block)
+    return base64.b64encode(digest.digest()).decode()
 
 
 def _ascii(value: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ingestion.errors import TransientError
 from ingestion.store.checksums import Part, Stored
+from ingestion.store.pieces import Data
 
 State = dict[str, Any]
 OnState = Callable[[State | None], None]
@@ -45,7 +46,7 @@ class Upload(ABC):
         self._in_order = in_order
         self._turn = threading.Condition()
         self._left = False
-        self._saved: State | None = None
+        self._kept: tuple[int, dict[str, Any]] | None = None  # parts and facts of the state that was handed over last
 
     @property
     def parts(self) -> Mapping[int, Part]:
@@ -64,7 +65,7 @@ class Upload(ABC):
             "parts": {str(number): part.as_json() for number, part in sorted(self.parts.items())},
         }
 
-    def put_part(self, number: int, data: bytes | bytearray) -> Part:
+    def put_part(self, number: int, data: Data) -> Part:
         """Send one part and return once it is stored. On a storage that wants order it waits for the parts before.
 
         Raises TransientError (`storage`) or SetupError; after `leave` or `abort` always TransientError.
@@ -79,9 +80,13 @@ class Upload(ABC):
 
     def keep_state(self) -> None:
         """Hand the state to `on_state` when it has changed."""
-        if self._on_state and (state := self.state) != self._saved:
-            self._on_state(state)
-            self._saved = state
+        if self._on_state is None:
+            return
+        with self._turn:
+            now = (len(self._parts), dict(self.facts))
+        if now != self._kept:
+            self._on_state(self.state)
+            self._kept = now
 
     def complete(self, size: int) -> Stored:
         """Make the object appear; `size` is what the caller knows to have sent.
@@ -131,7 +136,7 @@ class Upload(ABC):
         return parts
 
     @abstractmethod
-    def _put(self, number: int, data: bytes | bytearray, part: Part) -> str:
+    def _put(self, number: int, data: Data, part: Part) -> str:
         """Store the bytes of a part; returns the storage's own name of it."""
 
     @abstractmethod

@@ -129,17 +129,16 @@ def _inputs(readers: Sequence[int]) -> list[str]:
     return [*inputs, "-map", "0:v:0", "-map", "1:a:0", "-c", "copy"]
 
 
-def _refuse_late_index(track: Track, head: bytes) -> None:
+def _refuse_late_index(track: Track, head: memoryview) -> None:
     """Raises Unstreamable for an MP4 that ffmpeg cannot read from a pipe."""
     if track.media.ext in MP4_EXTENSIONS and index_is_first(head) is False:
         raise Unstreamable(f"format {track.media.format_id} has its index behind the media")
 
 
-def _write(writer: int, block: bytes) -> int:
-    with memoryview(block) as rest:
-        written = 0
-        while written < len(block):
-            written += os.write(writer, rest[written:])
+def _write(writer: int, block: memoryview) -> int:
+    written = 0
+    while written < len(block):
+        written += os.write(writer, block[written:])
     return written
 
 

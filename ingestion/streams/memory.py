@@ -1,7 +1,10 @@
-"""A file in memory that is read and given back while somebody else still writes its end."""
+"""A file in memory whose pieces are given back while somebody else still writes its end."""
 
 import ctypes
 import os
+import threading
+
+from ingestion.store import FilePiece
 
 PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
 
@@ -14,6 +17,8 @@ class MemoryFile:
 
     def __init__(self, name: str):
         self.fd = os.memfd_create(name)
+        self._lock = threading.Lock()
+        self._freed = 0
 
     def __enter__(self) -> "MemoryFile":
         return self
@@ -25,13 +30,18 @@ class MemoryFile:
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
-    def take(self, offset: int, size: int) -> bytearray:
-        """Read and free that region; it reads as zeros afterwards."""
-        buffer = bytearray(size)
-        with memoryview(buffer) as rest:
-            got = 0
-            while got < size:
-                got += os.preadv(self.fd, [rest[got:]], offset + got)
-        if _fallocate(self.fd, PUNCH_HOLE_KEEP_SIZE, offset, size):
+    @property
+    def held(self) -> int:
+        """Bytes that were written and not freed."""
+        return self.size - self._freed
+
+    def piece(self, offset: int, size: int) -> FilePiece:
+        """The bytes of a region, read from here until it is freed."""
+        return FilePiece(self.fd, offset, size)
+
+    def free(self, piece: FilePiece) -> None:
+        """Give its memory back; it reads as zeros afterwards. From any thread."""
+        if _fallocate(self.fd, PUNCH_HOLE_KEEP_SIZE, piece.offset, len(piece)):
             raise OSError(ctypes.get_errno(), "fallocate")
-        return buffer
+        with self._lock:
+            self._freed += len(piece)

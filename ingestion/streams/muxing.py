@@ -11,10 +11,10 @@ MP4 takes every codec YouTube has (H.264, VP9, AV1; AAC, Opus, AC-3); where ffmp
 import os
 import select
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ingestion.extraction import Extraction
-from ingestion.store import Upload
+from ingestion.store import FilePiece, Upload
 from ingestion.streams.crew import PULSE_SECONDS
 from ingestion.streams.feeding import Mux
 from ingestion.streams.ffmpeg import MoovTooSmallError, NotForMp4Error
@@ -22,9 +22,9 @@ from ingestion.streams.job import Job, Transferred, Unstreamable, compare_sizes
 from ingestion.streams.memory import MemoryFile
 from ingestion.streams.ranges import MIB, Meter, Track, Window
 
-PICTURE_WINDOW = Window(ranges=4, range_size=8 * MIB)
-SOUND_WINDOW = Window(ranges=2, range_size=4 * MIB)
-BACKLOG_LIMIT = 48 * MIB
+PICTURE_WINDOW = Window(ranges=4, range_size=2 * MIB)
+SOUND_WINDOW = Window(ranges=2, range_size=1 * MIB)
+BACKLOG_LIMIT = 24 * MIB  # of the memory file, besides its head: parts in flight and what is to become parts
 
 INDEX_FIXED = 128 << 10
 INDEX_PER_PACKET = 24  # bytes: size, two times, place
@@ -80,15 +80,21 @@ def _mux(job: Job, meter: Meter, index: int) -> Transferred:
             while not ended:
                 ended = process.ended(wait=POLL_SECONDS)
                 crew.look()
-                for number, data in output.parts(last=ended):
-                    crew.submit(upload.put_part, number, data)
+                for number, piece in output.parts(last=ended):
+                    crew.submit(_move, memory, piece, upload, number)
             process.judge()
             compare_sizes(memory.size, inputs, index=index)
-            for number, data in output.head():
-                crew.submit(upload.put_part, number, data)
+            for number, piece in output.head():
+                crew.submit(_move, memory, piece, upload, number)
             crew.drain()
         stored = upload.complete(memory.size)
     return Transferred(stored, "mux", "mp4", meter.fetched)
+
+
+def _move(memory: MemoryFile, piece: FilePiece, upload: Upload, number: int) -> None:
+    """A part leaves memory when the storage has it."""
+    upload.put_part(number, piece)
+    memory.free(piece)
 
 
 class _Output:
@@ -101,41 +107,40 @@ class _Output:
         self._taken = head_parts  # parts
 
     def is_full(self) -> bool:
-        return self._memory.size - self._taken * self._part_size > max(BACKLOG_LIMIT, 2 * self._part_size)
+        """More is held than there is room for. A whole part beside the head is on its way then, and will make room."""
+        return self._memory.held > self._head_parts * self._part_size + max(BACKLOG_LIMIT, 2 * self._part_size)
 
-    def parts(self, *, last: bool):
+    def parts(self, *, last: bool) -> Iterator[tuple[int, FilePiece]]:
         """The parts behind the head that are written by now; at the `last` call also the shorter one at the end."""
         size = self._memory.size
         while (offset := self._taken * self._part_size) < size:
             length = min(self._part_size, size - offset)
             if length < self._part_size and not last:
                 return
-            data = self._memory.take(offset, length)
             self._taken += 1
-            yield self._taken, data
+            yield self._taken, self._memory.piece(offset, length)
 
-    def head(self):
+    def head(self) -> Iterator[tuple[int, FilePiece]]:
         size = self._memory.size
         for number in range(1, self._head_parts + 1):
             offset = (number - 1) * self._part_size
             if offset < size:
-                yield number, self._memory.take(offset, min(self._part_size, size - offset))
+                yield number, self._memory.piece(offset, min(self._part_size, size - offset))
 
 
 def _mux_in_order(job: Job, meter: Meter) -> Transferred:
     inputs = _inputs_size(job)
     upload = job.begin("mp4", inputs, facts={"way": "mux"})
     size = 0
-    with job.upload_or_nothing(upload):
+    with job.upload_or_nothing(upload), MemoryFile("massdl-mux") as memory:
         with (
             job.crew(upload, lambda: job.progress(meter.done, inputs), size=1) as crew,
             Mux(_tracks(job, meter), FRAGMENTED, cancel=job.cancel, stdout=subprocess.PIPE) as process,
         ):
-            number, data = 1, _read_part(process, upload.part_size, crew.look)
-            while data:
-                crew.submit(upload.put_part, number, data)
-                size += len(data)
-                number, data = number + 1, _read_part(process, upload.part_size, crew.look)
+            number = 1
+            while length := _take_part(process, memory, size, upload.part_size, crew.look):
+                crew.submit(_move, memory, memory.piece(size, length), upload, number)
+                size, number = size + length, number + 1
             process.judge()
             compare_sizes(size, inputs, index=index_size(job.extraction))
             crew.drain()
@@ -143,20 +148,18 @@ def _mux_in_order(job: Job, meter: Meter) -> Transferred:
     return Transferred(stored, "mux", "mp4", meter.fetched)
 
 
-def _read_part(process: Mux, size: int, pulse) -> bytearray:
-    """The next `size` bytes of ffmpeg's stdout, fewer at the end of it."""
-    buffer, got = bytearray(size), 0
+def _take_part(process: Mux, memory: MemoryFile, offset: int, size: int, pulse: Callable[[], None]) -> int:
+    """Move the next `size` bytes of ffmpeg's stdout, fewer at its end, into the memory file; returns how many."""
+    got = 0
     pipe = process.process.stdout.fileno()
-    with memoryview(buffer) as rest:
-        while got < size:
-            pulse()
-            if select.select([pipe], [], [], PULSE_SECONDS)[0]:
-                count = os.readv(pipe, [rest[got:]])
-                if not count:
-                    break
-                got += count
-    del buffer[got:]
-    return buffer
+    while got < size:
+        pulse()
+        if select.select([pipe], [], [], PULSE_SECONDS)[0]:
+            count = os.splice(pipe, memory.fd, size - got, offset_dst=offset + got)
+            if not count:
+                break
+            got += count
+    return got
 
 
 def _inputs_size(job: Job) -> int:

@@ -83,7 +83,7 @@ class Track:
                 if self._cancel.wait(BACKOFF_SECONDS * 2**tries):
                     raise Cancelled from exc
 
-    def fill(self, buffer: bytearray, first: int) -> Iterator[int]:
+    def fill(self, buffer: bytearray | memoryview, first: int) -> Iterator[int]:
         """Fill `buffer` with the bytes from `first` on; yields how many are there, again and again."""
         filled = 0
         for start in range(0, len(buffer), RANGE_SIZE):
@@ -93,31 +93,36 @@ class Track:
                 filled += len(block)
                 yield filled
 
-    def stream(self, window: Window) -> Iterator[bytes]:
-        """All bytes in order, several ranges in flight. The threads are this track's own: with shared ones the fast track
-        takes them all while ffmpeg waits for the slow one."""
+    def stream(self, window: Window) -> Iterator[memoryview]:
+        """All bytes in order, several ranges in flight; what is yielded is good until the next is asked for.
+
+        The threads are this track's own: with shared ones the fast track takes them all while ffmpeg waits for the slow
+        one. So are the buffers, used again and again: thousands of small pieces leave the allocator full of holes.
+        """
         starts = iter(range(0, self.size, window.range_size))
-        waiting: deque[Future[list[bytes]]] = deque()
+        free = [bytearray(min(window.range_size, self.size)) for _ in range(window.ranges)]
+        waiting: deque[Future[memoryview]] = deque()
         with ThreadPoolExecutor(window.ranges, thread_name_prefix=f"range-{self.media.format_id}") as threads:
             try:
-                while self._ask(threads, starts, waiting, window) or waiting:
-                    blocks = waiting.popleft().result()
-                    blocks.reverse()
-                    while blocks:
-                        yield blocks.pop()
+                while self._ask(threads, starts, waiting, free) or waiting:
+                    filled = waiting.popleft().result()
+                    yield filled
+                    free.append(filled.obj)
             finally:
                 for future in waiting:
                     future.cancel()
 
-    def _ask(self, threads: ThreadPoolExecutor, starts: Iterator[int], waiting: deque, window: Window) -> bool:
-        """Fill the window; True when anything was asked for."""
+    def _ask(self, threads: ThreadPoolExecutor, starts: Iterator[int], waiting: deque, free: list[bytearray]) -> bool:
+        """Give every free buffer a range to be filled with; True when anything was asked for."""
         before = len(waiting)
-        while len(waiting) < window.ranges and (start := next(starts, None)) is not None:
-            waiting.append(threads.submit(self._range, start, min(start + window.range_size, self.size) - 1))
+        while free and (start := next(starts, None)) is not None:
+            buffer = free.pop()
+            waiting.append(threads.submit(self._range, memoryview(buffer)[: self.size - start], start))
         return len(waiting) > before
 
-    def _range(self, first: int, last: int) -> list[bytes]:
-        return list(self.blocks(first, last))
+    def _range(self, buffer: memoryview, first: int) -> memoryview:
+        deque(self.fill(buffer, first), maxlen=0)
+        return buffer
 
     def _answer(self, first: int, last: int) -> Iterator[bytes]:
         if self._cancel.is_set():

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ingestion.errors import SetupError, TransientError
-from ingestion.store import Upload
+from ingestion.store import FilePiece, Upload
 from ingestion.streams import ffmpeg
 from ingestion.streams.boxes import MP4_EXTENSIONS, is_transport_stream, wants_remux
 from ingestion.streams.crew import PULSE_SECONDS
@@ -143,10 +143,11 @@ def _upload(job: Job, path: Path, container: str):
     with job.upload_or_nothing(upload), path.open("rb") as file:
         with job.crew(upload, lambda: job.progress(size, size)) as crew:
             for number in range(1, -(-size // upload.part_size) + 1):
-                crew.submit(_upload_part, upload, file.fileno(), number)
+                crew.submit(_upload_part, upload, file.fileno(), size, number)
             crew.drain()
         return upload.complete(size)
 
 
-def _upload_part(upload: Upload, file: int, number: int) -> None:
-    upload.put_part(number, os.pread(file, upload.part_size, (number - 1) * upload.part_size))
+def _upload_part(upload: Upload, file: int, size: int, number: int) -> None:
+    first = (number - 1) * upload.part_size
+    upload.put_part(number, FilePiece(file, first, min(upload.part_size, size - first)))

@@ -68,6 +68,7 @@ def test_a_second_run_downloads_nothing_and_asks_for_no_video(first_run, world):
     world.twin.clear_log()
     outcome = run(world, "mass_download", *inputs, "--limit", "45", "--report-file", str(file))
     again = json.loads(file.read_text())
-    assert (again["totals"]["stored"], again["totals"]["already_stored"]) == (0, report["totals"]["stored"]), outcome.said
-    asked = [entry for entry in world.twin.log() if entry["host"].endswith("googlevideo.com")]
-    assert asked == []
+    assert again["totals"]["stored"] == 0, outcome.said
+    # PROGRESS18_ was asked for twice: in its channel and alone
+    assert again["totals"]["already_stored"] == report["totals"]["stored"] + 1, outcome.said
+    assert {entry["kind"] for entry in world.twin.log()} <= {"browse", "page", "innertube"}, "listings only, no video"

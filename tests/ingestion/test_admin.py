@@ -293,22 +293,24 @@ def test_videos_are_filtered_by_session(admin_client):
 
 
 def test_limits_are_one_row_that_is_edited_and_never_added_or_deleted(admin_client):
+    Limits.objects.all().delete()  # whoever asks first makes it anew
     page = reverse("admin:ingestion_limits_change", args=[1])
     assert admin_client.get(reverse("admin:ingestion_limits_changelist")).url == page
     assert admin_client.get(reverse("admin:ingestion_limits_add")).status_code == 403
     assert admin_client.post(reverse("admin:ingestion_limits_delete", args=[1])).status_code == 403
     admin_client.post(page, {"max_concurrent_channels": 5, "max_concurrent_videos_per_channel": 2})
-    assert Limits.objects.get().max_concurrent_channels == 5
+    assert Limits.row().max_concurrent_channels == 5
 
 
 def test_saving_limits_writes_only_what_was_changed(admin_client):
+    Limits.row()
     with CaptureQueriesContext(connection) as queries:
         data = {"max_concurrent_channels": 3, "max_concurrent_videos_per_channel": 2, "paused": "on"}
         admin_client.post(reverse("admin:ingestion_limits_change", args=[1]), data)
     updates = [query["sql"] for query in queries if query["sql"].startswith('UPDATE "ingestion_limits"')]
     assert len(updates) == 1
     assert "max_concurrent" not in updates[0]
-    assert Limits.objects.get().paused
+    assert Limits.row().paused
 
 
 @pytest.fixture
@@ -327,7 +329,7 @@ def test_the_overview_of_an_empty_archive_says_how_to_begin(admin_client):
 def test_the_overview_counts_and_tells_why_nothing_moves(admin_client):
     make_everything()
     Worker.objects.all().delete()
-    Limits.objects.update(paused=True)
+    Limits.objects.filter(pk=Limits.row().pk).update(paused=True)
     page = admin_client.get(INDEX)
     assert [int(tile.count) for tile in page.context["tiles"]] == [1, 1, 0, 1, 1]
     refusal, pause, workers = page.context["notices"]

@@ -94,6 +94,19 @@ def test_what_youtube_says_of_a_video_is_recorded(store, folder, kind, status):
     assert files(folder) == []
 
 
+def test_a_video_at_fault_itself_stops_nobody_else(store):
+    make_video()
+    refused = FakeSource(failure=error("bot_check"))
+    run(store, refused)
+    assert Budget.objects.get().refusals == 1
+    Budget.objects.all().delete()
+    make_video(priority=1)
+    run(store, FakeSource())
+    _, video = run(store, refused)
+    assert (video.status, video.error_kind) == ("failed", "bot_check")
+    assert not Budget.objects.exists()
+
+
 def test_a_premiere_is_tried_again_at_its_time(store):
     make_video()
     time = datetime.now(UTC) + timedelta(hours=3)

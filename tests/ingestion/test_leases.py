@@ -164,6 +164,19 @@ def test_a_video_that_alone_is_refused_does_not_close_the_breaker_for_ever():
     assert (video.status, video.error_kind) == ("failed", "bot_check")
 
 
+def test_a_video_that_is_refused_again_while_others_are_answered_is_the_one_at_fault():
+    make_video()
+    leases.finish_failed(leases.claim("w"), error("bot_check"))
+    Video.objects.update(next_attempt_at=Now() + timedelta(hours=1))
+    make_video()
+    leases.finish_failed(leases.claim("w"), error("private"))
+    Video.objects.filter(status="pending").update(next_attempt_at=Now())
+    again = leases.claim("w")
+    assert leases.refuses_this_video_only(again)
+    leases.finish_failed(again, error("bot_check"))
+    assert Video.objects.values_list("status", "error_kind").get(pk=again.video_id) == ("failed", "bot_check")
+
+
 def test_videos_stopped_by_the_closed_breaker_never_fail_of_it():
     make_video()
     for _ in range(5):

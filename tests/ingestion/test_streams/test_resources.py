@@ -100,8 +100,10 @@ def test_a_state_that_cannot_be_saved_stops_the_transfer(origin, store):
 def test_a_memory_file_gives_back_what_was_taken():
     with muxing.MemoryFile("massdl-test") as memory:
         os.write(memory.fd, b"a" * 4096 + b"b" * 4096)
-        assert memory.take(4096, 4096) == b"b" * 4096
-        assert (memory.size, os.fstat(memory.fd).st_blocks * 512) == (8192, 4096)
+        piece = memory.piece(4096, 4096)
+        assert (piece.read(), memory.held) == (b"b" * 4096, 8192)
+        memory.free(piece)
+        assert (memory.size, memory.held, os.fstat(memory.fd).st_blocks * 512) == (8192, 4096, 4096)
 
 
 ENDLESS = ["-f", "lavfi", "-re", "-i", "anullsrc", "-f", "null", "-"]
