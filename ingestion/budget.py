@@ -8,6 +8,7 @@ may probe (`leases.claim` sees to that) until YouTube answers again.
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
@@ -34,8 +35,8 @@ RETURNING extract(epoch FROM next_slot_at - %(interval)s - clock_timestamp())
 
 
 def identity() -> str:
-    """Who we are to YouTube: `guest`, or the account of the cookies file."""
-    return settings.YTDLP_COOKIES_FILE or "guest"
+    """Who we are to YouTube: `guest`, or the name of the cookies file, which is the same on every host."""
+    return Path(settings.YTDLP_COOKIES_FILE).name[:100] if settings.YTDLP_COOKIES_FILE else "guest"
 
 
 def spend(*, check: Callable[[], None] = lambda: None, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -45,10 +46,13 @@ def spend(*, check: Callable[[], None] = lambda: None, sleep: Callable[[float], 
     DeferredError until the hour is over when its allowance is spent.
     """
     wait = _reserve()
+    has_slept = wait > SLEEP_SLICE_SECONDS
     while wait > 0:
         check()
         sleep(min(wait, SLEEP_SLICE_SECONDS))
         wait -= SLEEP_SLICE_SECONDS
+    if has_slept:
+        _raise_if_refused()  # somebody may have been, meanwhile
 
 
 def _reserve() -> float:
@@ -71,13 +75,19 @@ def _reserve() -> float:
 
 def _raise_if_closed() -> None:
     """Returns when requests may leave again by now."""
-    closed = closed_until()
-    if closed is None:
-        return
-    until, kind = closed
-    if kind == "budget_spent":
+    _raise_if_refused()
+    if closed := closed_until():
+        until, kind = closed
         raise error(kind, "This hour's requests are used up.", not_before=until)
-    raise BreakerClosed(kind, "Stopped before asking: the breaker is closed.")
+
+
+def _raise_if_refused() -> None:
+    if kind := _refusals().values_list("closed_reason", flat=True).first():
+        raise BreakerClosed(kind, "Stopped before asking: the breaker is closed.")
+
+
+def _refusals():
+    return Budget.objects.filter(identity=identity(), closed_until__gt=Now())
 
 
 class BreakerClosed(FleetError):
@@ -119,9 +129,8 @@ def accepted() -> bool:
 
 def closed_until() -> tuple[datetime, str] | None:
     """Until when nothing may be asked, and the kind of refusal; None while requests may leave."""
-    spent = Budget.objects.filter(identity=identity(), closed_until__gt=Now()).values_list("closed_until", "closed_reason").first()
-    if spent:
-        return spent
+    if refused := _refusals().values_list("closed_until", "closed_reason").first():
+        return refused
     full = Budget.objects.filter(
         identity=identity(), used_this_hour__gte=settings.REQUESTS_PER_HOUR, hour_started_at__gt=Now() - timedelta(hours=1)
     ).values_list(F("hour_started_at") + timedelta(hours=1), flat=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from ingestion import budget, leases
 from ingestion.errors import ArchiveError, FleetError, error
@@ -20,6 +20,7 @@ from ingestion.store import Store
 from ingestion.streams import Transferred, transfer
 from videos.keys import key_stem
 from videos.models import Video
+from videos.text import storable
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ def _record(claim: Claim, video: Video, extraction: Extraction, moved: Transferr
 def _what_youtube_says(extraction: Extraction) -> dict[str, Any]:
     """Columns that this look filled; what it did not tell is left as it was."""
     said = {
-        "title": extraction.title[:300],
-        "description": extraction.description,
+        "title": storable(extraction.title, 300),
+        "description": storable(extraction.description),
         "duration": round(extraction.duration) if extraction.duration else None,
         "upload_date": extraction.upload_date,
         "view_count": extraction.view_count,
@@ -171,7 +172,7 @@ def _stopped(claim: Claim, stop: Stopped) -> None:
 
 def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None:
     is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
-    if is_refusal and not leases.refuses_this_video_only(claim):
+    if is_refusal and not leases.refuses_this_video_only(claim, failure.kind):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
     logger.info("a video was not stored: %s", failure, extra={"video": claim.video_id})
@@ -197,7 +198,7 @@ def _insist(finish, *args: Any, **kwargs: Any) -> bool:
     for attempt in range(FINISH_TRIES - 1):
         try:
             return finish(*args, **kwargs)
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             with suppress(DatabaseError, InterfaceError):
                 connection.close()
             time.sleep(0.5 * 2**attempt)

@@ -7,6 +7,7 @@ import threading
 import time
 
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
 
 from ingestion import leases
 from ingestion.models import LiveProgress
@@ -53,6 +54,7 @@ class Heartbeat(threading.Thread):
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
         self.join()
+        LiveProgress.objects.filter(attempt_id=self.claim.attempt_id).delete()
 
     def progress(self, done: int, total: int | None) -> None:
         """Note how many bytes are done; raises Stopped when the worker must not go on."""
@@ -77,7 +79,7 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         next_beat = _boot_clock() + self._lease / 3
         try:
-            while not self._ended.wait(ROUND_SECONDS) and self.stop_reason is None:
+            while not self._ended.wait(ROUND_SECONDS):  # also while a stopped download tears down
                 self._end_if_stalled()
                 self._write_progress()
                 if _boot_clock() >= next_beat:
@@ -105,7 +107,8 @@ class Heartbeat(threading.Thread):
             return
         try:
             LiveProgress.objects.update_or_create(
-                attempt_id=self.claim.attempt_id, defaults={"bytes_done": self._done, "bytes_total": self._total}
+                attempt_id=self.claim.attempt_id,
+                defaults={"bytes_done": self._done, "bytes_total": self._total, "updated_at": Now()},
             )
             self._written = self._done
         except (DatabaseError, InterfaceError):

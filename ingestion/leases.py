@@ -6,27 +6,30 @@ fencing token: every later write says `where claim_id = token`, and 0 rows mean 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from ingestion import budget
 from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError, error
-from ingestion.models import Attempt, DownloadSession, Limits, LiveProgress
+from ingestion.models import Attempt, DownloadSession, Limits, LiveProgress, Scan
 from ingestion.retries import next_attempt, spends_attempt
 from videos.models import Video
+from videos.text import storable
 
 logger = logging.getLogger(__name__)
 
+ANSWERS_COUNT_FOR = timedelta(minutes=2)
+
 LOCK_LIMITS = """
-SELECT clock_timestamp(), l.paused OR coalesce(b.closed_until > clock_timestamp(), false)
+SELECT clock_timestamp(), coalesce(b.refusals > 0, false), l.paused OR coalesce(b.closed_until > clock_timestamp(), false)
            OR coalesce(b.used_this_hour >= %(per_hour)s AND b.hour_started_at > clock_timestamp() - interval '1 hour', false),
        CASE WHEN b.refusals > 0 THEN 1 ELSE l.max_concurrent_channels END,
        CASE WHEN b.refusals > 0 THEN 1 ELSE l.max_concurrent_videos_per_channel END
@@ -89,23 +92,42 @@ def claim(owner: str) -> Claim | None:
     None also comes back when the one candidate's row is locked by somebody's edit: the next wake-up finds it.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        now, held_back, channels, per_channel = _lock_limits(cursor)
-        if held_back:
+        room = lock_limits()
+        if room.is_held_back or (room.is_probing and Scan.objects.filter(state=Scan.State.RUNNING).exists()):
             return None
-        values = {"now": now, "channels": channels, "per_channel": per_channel, "owner": owner, "lease": lease_length()}
+        values = {
+            "now": room.now,
+            "channels": room.channels,
+            "per_channel": room.videos_per_channel,
+            "owner": owner,
+            "lease": lease_length(),
+        }
         cursor.execute(TAKE_ONE, values)
         row = cursor.fetchone()
     return Claim(*row) if row else None
 
 
-def _lock_limits(cursor: Any) -> tuple[datetime, bool, int, int]:
+@dataclass(frozen=True)
+class Room:
+    """What may be claimed at this moment. `is_probing`: YouTube had refused; one request at a time finds out."""
+
+    now: datetime
+    is_probing: bool
+    is_held_back: bool
+    channels: int
+    videos_per_channel: int
+
+
+def lock_limits() -> Room:
+    """Take the mutex of all claims until the transaction around ends; the next statement sees what others committed."""
     values = {"identity": budget.identity(), "per_hour": settings.REQUESTS_PER_HOUR}
-    cursor.execute(LOCK_LIMITS, values)
-    if not (row := cursor.fetchone()):
-        Limits.row()
+    with connection.cursor() as cursor:
         cursor.execute(LOCK_LIMITS, values)
-        row = cursor.fetchone()
-    return row
+        if not (row := cursor.fetchone()):
+            Limits.row()
+            cursor.execute(LOCK_LIMITS, values)
+            row = cursor.fetchone()
+    return Room(*row)
 
 
 def renew(claim: Claim) -> str | None:
@@ -145,17 +167,25 @@ def finish_failed(claim: Claim, failure: ArchiveError, *, way: str = "") -> bool
     outcome, changes = _verdict(claim, failure)
     if not spends_attempt(failure):
         changes["attempts"] = Greatest(F("attempts") - 1, 0)
-    done = _finish(claim, outcome, changes, way=way, error_kind=failure.kind, error_message=failure.message[:2000])
+    done = _finish(claim, outcome, changes, way=way, error_kind=failure.kind, error_message=storable(failure.message, 2000))
     if done and isinstance(failure, SetupError):
-        _pause_session(claim, failure.message)
+        pause_sessions([claim.session_id], failure.message)
     elif done and changes["status"] != Video.Status.PENDING:
-        _pause_session(claim, f"Stopped at the first failure: {failure}", options__continue_on_error=False)
+        pause_fail_fast([claim.session_id], failure)
     return done
 
 
-def _pause_session(claim: Claim, reason: str, **only: Any) -> None:
-    running = DownloadSession.objects.filter(pk=claim.session_id, state=DownloadSession.State.RUNNING, **only)
-    running.update(state=DownloadSession.State.PAUSED, state_reason=reason[:2000])
+def pause_sessions(ids: Collection[int | None], reason: str, **only: Any) -> None:
+    """Stop sessions that are not stopped already, and write down why."""
+    live = DownloadSession.objects.filter(pk__in=[pk for pk in ids if pk], **only)
+    live.exclude(state__in=[DownloadSession.State.PAUSED, DownloadSession.State.CANCELLED]).update(
+        state=DownloadSession.State.PAUSED, state_reason=storable(reason, 2000)
+    )
+
+
+def pause_fail_fast(ids: Collection[int | None], failure: ArchiveError) -> None:
+    """Stop those of the sessions that asked to be stopped at the first failure."""
+    pause_sessions(ids, f"Stopped at the first failure: {failure}", options__continue_on_error=False)
 
 
 def hand_back(claim: Claim) -> bool:
@@ -166,9 +196,9 @@ def hand_back(claim: Claim) -> bool:
 
 def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
     """The attempt's outcome and the video's new columns."""
-    said = {"error_kind": failure.kind, "error_message": failure.message[:2000]}
+    said = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000)}
     if isinstance(failure, PermanentError):
-        return Attempt.Outcome.UNAVAILABLE, {**said, "status": Video.Status.UNAVAILABLE}
+        return Attempt.Outcome.UNAVAILABLE, {**said, "status": _ended(Video.Status.UNAVAILABLE)}
     now = timezone.now()
     again = next_attempt(
         failure,
@@ -177,9 +207,14 @@ def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
         max_attempts=settings.MAX_ATTEMPTS,
         base=timedelta(seconds=settings.BACKOFF_BASE_SECONDS),
     )
-    if again is None or (_is_refusal(failure) and refuses_this_video_only(claim)):
-        return Attempt.Outcome.FAILED, {**said, "status": Video.Status.FAILED}
+    if again is None or (_is_refusal(failure) and refuses_this_video_only(claim, failure.kind)):
+        return Attempt.Outcome.FAILED, {**said, "status": _ended(Video.Status.FAILED)}
     return _outcome_of(failure), {**said, "status": Video.Status.PENDING, "next_attempt_at": Now() + (again - now)}
+
+
+def _ended(status: str) -> Case:
+    """The status at the end of all attempts; a video that was only to be stored anew is still stored as before."""
+    return Case(When(storage_key__gt="", then=Value(Video.Status.STORED)), default=Value(status))
 
 
 def _is_refusal(failure: ArchiveError) -> bool:
@@ -195,14 +230,24 @@ def _outcome_of(failure: ArchiveError) -> str:
     return Attempt.Outcome.REFUSED if isinstance(failure, FleetError) else Attempt.Outcome.RETRY
 
 
-def refuses_this_video_only(claim: Claim) -> bool:
-    """Whether YouTube refused this video before and has answered for others since: then it is the video, not us."""
-    before = Attempt.objects.filter(video_id=claim.video_id, outcome=Attempt.Outcome.REFUSED, pk__lt=claim.attempt_id)
-    last = before.order_by("-pk").first()
+def refuses_this_video_only(claim: Claim, kind: str) -> bool:
+    """Whether YouTube, refusing this video again, answers for others at this very time: then it is the video, not us.
+
+    Also after MAX_ATTEMPTS refusals since the video last ended. Being asked to slow down is never about one video.
+    """
+    if kind == "rate_limited":
+        return False
+    tries = Attempt.objects.filter(video_id=claim.video_id, pk__lt=claim.attempt_id)
+    ends = [Attempt.Outcome.STORED, Attempt.Outcome.UNAVAILABLE, Attempt.Outcome.FAILED]
+    last_end = tries.filter(outcome__in=ends).order_by("-pk").values_list("pk", flat=True).first() or 0
+    refusals = tries.filter(outcome=Attempt.Outcome.REFUSED, pk__gt=last_end)
+    last = refusals.order_by("-pk").values_list("pk", flat=True).first()
     if last is None:
         return False
-    answered = Attempt.objects.filter(pk__gt=last.pk, outcome__in=[Attempt.Outcome.STORED, Attempt.Outcome.UNAVAILABLE])
-    return before.count() + 1 >= settings.MAX_ATTEMPTS or answered.exclude(video_id=claim.video_id).exists()
+    lately = Attempt.objects.filter(pk__gt=last).exclude(video_id=claim.video_id).order_by("-pk")
+    rows = lately.values_list("outcome", "finished_at")[:50]
+    since = timezone.now() - ANSWERS_COUNT_FOR
+    return refusals.count() + 1 >= settings.MAX_ATTEMPTS or any(outcome in ends[:2] and at > since for outcome, at in rows)
 
 
 def _finish(claim: Claim, outcome: str, changes: dict[str, Any], **of_attempt: Any) -> bool:
@@ -223,12 +268,13 @@ def reap() -> int:
         with connection.cursor() as cursor:
             cursor.execute("SELECT FROM ingestion_limits WHERE id = 1 FOR UPDATE")
         abandoned = Video.objects.abandoned().select_for_update(skip_locked=True, of=["self"])
-        rows = dict(abandoned.values_list("pk", "claim_id")[:500])
+        found = list(abandoned.values_list("pk", "claim_id", "session_id", "attempts")[:500])
+        rows = {pk: claim_id for pk, claim_id, _, _ in found}
         Attempt.objects.filter(pk__in=rows.values(), outcome="").update(
             outcome=Attempt.Outcome.LOST, finished_at=Now(), error_kind=lost.kind, error_message=lost.message
         )
         LiveProgress.objects.filter(attempt_id__in=rows.values()).delete()
-        spent = When(attempts__gte=settings.MAX_ATTEMPTS, then=Value(Video.Status.FAILED))
+        spent = When(attempts__gte=settings.MAX_ATTEMPTS, then=_ended(Video.Status.FAILED))
         Video.objects.filter(pk__in=rows).update(
             status=Case(spent, default=Value(Video.Status.PENDING)),
             next_attempt_at=Now() + timedelta(seconds=settings.BACKOFF_BASE_SECONDS),
@@ -236,16 +282,23 @@ def reap() -> int:
             error_message=lost.message,
             **NO_LEASE,
         )
+        pause_fail_fast({session for _, _, session, attempts in found if attempts >= settings.MAX_ATTEMPTS}, lost)
     if rows:
         logger.warning("%d videos came back from dead workers", len(rows), extra={"videos": list(rows)})
     return len(rows)
 
 
 def expire(owner_prefix: str, is_alive: Callable[[int], bool]) -> int:
-    """End at once the leases of our own processes that are dead, without waiting for the clock. Returns how many.
+    """End at once the leases of our own processes that are dead, on videos and scans, without waiting for the clock.
 
-    `is_alive(pid)` answers for the processes of this host; `owner_prefix` must be this supervisor's alone.
+    `is_alive(pid)` answers for the processes of this host; `owner_prefix` must be this supervisor's alone. Returns how
+    many ended.
     """
-    mine = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=owner_prefix)
-    dead = [pk for pk, owner in mine.values_list("pk", "lease_owner") if not is_alive(int(owner.rpartition(":")[2]))]
-    return Video.objects.filter(pk__in=dead, lease_owner__startswith=owner_prefix).update(lease_expires_at=Now() - timedelta(seconds=1))
+    videos = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=owner_prefix)
+    scans = Scan.objects.filter(state=Scan.State.RUNNING, lease_owner__startswith=owner_prefix)
+    return sum(_expire_dead(held, is_alive) for held in (videos, scans))
+
+
+def _expire_dead(held: QuerySet, is_alive: Callable[[int], bool]) -> int:
+    dead = [pk for pk, owner in held.values_list("pk", "lease_owner") if not is_alive(int(owner.rpartition(":")[2]))]
+    return held.filter(pk__in=dead).update(lease_expires_at=Now() - timedelta(seconds=1)) if dead else 0

@@ -7,6 +7,7 @@ from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentE
 
 BACKOFF_CAP = timedelta(minutes=10)
 DEFERRED_LOOK = timedelta(hours=1)
+SETUP_LOOK = timedelta(minutes=1)  # its session is paused as well; nobody must spin meanwhile
 
 
 def next_attempt(
@@ -27,8 +28,10 @@ def next_attempt(
         return None
     if isinstance(error, DeferredError):
         return max(error.not_before or now + DEFERRED_LOOK, now)
-    if isinstance(error, FleetError | SetupError):
+    if isinstance(error, FleetError):
         return now
+    if isinstance(error, SetupError):
+        return now + SETUP_LOOK
     if attempts >= max_attempts:
         return None
     spread = random.random() if jitter is None else jitter

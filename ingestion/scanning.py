@@ -12,24 +12,27 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from ingestion import budget
-from ingestion.errors import ArchiveError, FleetError, PermanentError, error
-from ingestion.leases import lease_length
-from ingestion.models import Scan
+from ingestion.errors import ArchiveError, FleetError, SetupError, error
+from ingestion.heartbeat import Stopped
+from ingestion.leases import lease_length, lock_limits, pause_fail_fast, pause_sessions
+from ingestion.models import DownloadSession, Scan
 from ingestion.options import Options
 from ingestion.retries import next_attempt, spends_attempt
 from people.identity import settle_identity
 from people.models import Channel
 from videos.models import Video
+from videos.text import storable
 
 logger = logging.getLogger(__name__)
 
 PAGE, BATCH = 30, 500  # the first batch is small: its downloads start while the listing goes on
 KNOWN_IN_A_ROW = 50
+NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
 
 
 class Entry(Protocol):
@@ -55,6 +58,11 @@ class ScanLost(Exception):
     """The scan's lease went to somebody else: stop and write nothing."""
 
 
+def scan_lease_length() -> timedelta:
+    """Longer than a video's: nobody renews it while yt-dlp waits for one answer (30 s at most, then it says so)."""
+    return 4 * lease_length()
+
+
 class ScanLease:
     """Keeps a claimed scan ours while its worker waits for YouTube: `keep` is called often and renews now and then."""
 
@@ -64,9 +72,9 @@ class ScanLease:
 
     def keep(self) -> None:
         """Raises ScanLost when the scan is somebody else's by now."""
-        if time.monotonic() - self._renewed_at < lease_length().total_seconds() / 3:
+        if time.monotonic() - self._renewed_at < scan_lease_length().total_seconds() / 3:
             return
-        if not Scan.objects.filter(pk=self._scan.pk, claim_id=self._scan.claim_id).update(lease_expires_at=Now() + lease_length()):
+        if not Scan.objects.filter(pk=self._scan.pk, claim_id=self._scan.claim_id).update(lease_expires_at=Now() + scan_lease_length()):
             raise ScanLost
         self._renewed_at = time.monotonic()
 
@@ -114,14 +122,18 @@ class Tally:
 
 
 def claim_scan(owner: str) -> Scan | None:
-    """Take the next scan that is due, or whose worker went silent; None when there is none or YouTube must not be asked."""
-    if budget.closed_until():
-        return None
-    waits = Q(state=Scan.State.PENDING, next_attempt_at__lte=Now())
-    abandoned = Q(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
+    """Take the next scan that is due, or whose worker went silent; None when there is none or YouTube must not be asked.
+
+    While YouTube had refused, one scan or download at a time finds out whether it answers again.
+    """
     with transaction.atomic():
+        room = lock_limits()
+        if room.is_held_back or (room.is_probing and _something_runs()):
+            return None
+        _give_up_abandoned()
+        waits = Q(state=Scan.State.PENDING, next_attempt_at__lte=Now())
         scan = (
-            Scan.objects.filter(waits | abandoned)
+            Scan.objects.filter(waits | _abandoned())
             .exclude(session__state__in=["paused", "cancelled"])
             .exclude(channel__state=Channel.State.PAUSED)
             .select_for_update(skip_locked=True, of=["self"])
@@ -132,42 +144,100 @@ def claim_scan(owner: str) -> Scan | None:
         if scan is None:
             return None
         scan.claim_id = uuid4()
+        scan.attempts += 1
         Scan.objects.filter(pk=scan.pk).update(
             state=Scan.State.RUNNING,
             claim_id=scan.claim_id,
             lease_owner=owner,
-            lease_expires_at=Now() + lease_length(),
-            attempts=F("attempts") + 1,
+            lease_expires_at=Now() + scan_lease_length(),
+            attempts=scan.attempts,
             started_at=Now(),
         )
-    scan.attempts += 1
     return scan
+
+
+def _abandoned() -> Q:
+    return Q(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
+
+
+def _something_runs() -> bool:
+    scans = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now())
+    return scans.exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()
+
+
+def _give_up_abandoned() -> None:
+    """A scan that took every one of its workers down is not given to another."""
+    lost = error("lost")
+    spent = Scan.objects.filter(_abandoned(), attempts__gte=settings.MAX_ATTEMPTS)
+    spent.update(state=Scan.State.FAILED, error_kind=lost.kind, error_message=lost.message, finished_at=Now(), **NO_LEASE)
 
 
 def scan_channel(scan: Scan, *, source: ChannelSource, found: Callable[[int], None], check: Callable[[], None]) -> None:
     """List the channel of a claimed scan into video rows and record the outcome, whatever it is.
 
-    `found(n)` is called after each batch that made n videos due; `check()` before each entry, and may raise to stop.
+    `found(n)` is called after each batch that made n videos due; `check()` before each entry, and may raise Stopped.
     """
     tally = Tally(new=scan.new)  # a scan that is taken up again finds its own rows: they are counted already
     try:
-        listing = source.list_channel(scan.channel.canonical_url, scan.channel.kind)
+        listing = source.list_channel(_address(scan.channel), scan.channel.kind)
         _list(scan, listing, tally, found, check)
         _done(scan, listing, tally)
+    except Stopped:
+        raise
     except ScanLost:
         logger.warning("scan %d went on elsewhere", scan.pk)
     except ArchiveError as failure:
-        _failed(scan, failure, tally)
+        _failed(scan, failure)
+    except Exception as exc:  # the outcome must be recorded whatever broke: a scan is otherwise taken up for ever
+        logger.exception("an unforeseen error in a scan", extra={"scan": scan.pk})
+        _failed(scan, error("unknown", f"{type(exc).__name__}: {exc}"))
+
+
+def _address(channel: Channel) -> str:
+    """By YouTube's own id once it is known: handles are renamed, and given to others."""
+    if channel.kind == Channel.Kind.CHANNEL and channel.external_id:
+        return f"https://www.youtube.com/channel/{channel.external_id}"
+    return channel.canonical_url
 
 
 def _list(scan: Scan, listing: Any, tally: Tally, found: Callable[[int], None], check: Callable[[], None]) -> None:
     options = Options.of(scan.session.options)
-    delta = bool(scan.channel.listed_whole_at)
+    delta = _is_delta(scan, options)
     known = _Known(listing, delta=delta)
+    if delta:
+        found(_take_over_channel(scan, options, tally))
     entries = itertools.islice(_checked(listing, check), options.limit)
     for batch in _batches(entries, PAGE if delta else BATCH):
         _know_channel(scan, listing)
         found(_save(scan, batch, options, tally, known))
+    if delta:
+        _count_channel(scan, tally)
+
+
+def _is_delta(scan: Scan, options: Options) -> bool:
+    """Only what is new needs to be looked for: the whole channel was listed before, and no limit asks for its newest."""
+    return bool(scan.channel.listed_whole_at) and options.limit is None
+
+
+def _take_over_channel(scan: Scan, options: Options, tally: Tally) -> int:
+    """What a delta scan may not come across again: make this session responsible for all that the channel still owes."""
+    others = Video.objects.filter(channel_id=scan.channel_id).exclude(session_id=scan.session_id)
+    owed = others.filter(status=Video.Status.PENDING).update(session_id=scan.session_id)
+    owed += sum(_retry(others.filter(status__in=statuses), scan) for statuses in _wanted_again(options))
+    tally.new += owed
+    return owed
+
+
+def _count_channel(scan: Scan, tally: Tally) -> None:
+    """Count what was known before from the rows, since a delta scan did not see it all."""
+    known = Video.objects.filter(channel_id=scan.channel_id).exclude(session_id=scan.session_id)
+    counts = known.order_by().values_list("status", "error_kind").annotate(Count("id"))
+    tally.already_stored, tally.left_alone = 0, Counter()
+    for status, kind, count in counts:
+        if status == Video.Status.STORED:
+            tally.already_stored += count
+        elif status not in (Video.Status.PENDING, Video.Status.DOWNLOADING):
+            tally.left_alone[kind or status] += count
 
 
 def _checked(listing: Any, check: Callable[[], None]) -> Iterator[Entry]:
@@ -209,20 +279,40 @@ class _Known:
 
 
 def _know_channel(scan: Scan, listing: Any) -> None:
-    """Write down YouTube's id and title as soon as they are told; two rows of one channel become one."""
+    """Write down YouTube's id and title as soon as they are told; two rows of one channel become one.
+
+    Raises ScanLost when another scan of this session does that channel's work already.
+    """
     if listing.external_id == scan.channel.external_id and listing.title == scan.channel.title:
         return
     with transaction.atomic():
-        channel = settle_identity(scan.channel, external_id=listing.external_id or "", title=listing.title or "")
-        if channel.pk == scan.channel_id:
-            return
-        old, scan.channel = scan.channel, channel
-        if Scan.objects.filter(session_id=scan.session_id, channel=channel).exists():
-            Scan.objects.filter(pk=scan.pk).delete()
-            old.delete()
-            raise ScanLost
-        Scan.objects.filter(channel=old).update(channel=channel)
-        old.delete()
+        told = {"external_id": listing.external_id or "", "title": storable(listing.title)}
+        channel = settle_identity(scan.channel, **told)
+        merged = channel.pk != scan.channel_id
+        goes_on = not merged or _merge(scan, channel)
+    if not goes_on:
+        raise ScanLost
+
+
+def _merge(scan: Scan, channel: Channel) -> bool:
+    """Move the scans of a second row of one channel to the first, and remove it. False when this scan went with it:
+    its session has a scan of the first row too."""
+    old = scan.channel
+    doubles = Scan.objects.filter(channel=channel).values("session")
+    Scan.objects.filter(channel=old).exclude(session__in=doubles).update(channel=channel)
+    goes_on = Scan.objects.filter(pk=scan.pk, channel=channel).exists()
+    if old.person_id != channel.person_id:
+        _tell(scan.session_id, old, channel)
+    old.delete()
+    scan.channel = channel
+    return goes_on
+
+
+def _tell(session_id: int, old: Channel, channel: Channel) -> None:
+    message = f"This is the same channel as {channel.canonical_url}, which belongs to {channel.person}: its videos are listed there."
+    problem = {"source": "scan", "row": None, "value": old.url, "message": message, "is_note": False}
+    session = DownloadSession.objects.select_for_update().get(pk=session_id)
+    DownloadSession.objects.filter(pk=session_id).update(problems=[*session.problems, problem])
 
 
 def _save(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tally, known: _Known) -> int:
@@ -235,7 +325,7 @@ def _save(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tally, kn
         tally.seen += len(batch)
         tally.new += due
         _count_known(scan, tally, rows.values(), options)
-        _write_tally(scan, tally, lease_expires_at=Now() + lease_length())
+        _write_tally(scan, tally, lease_expires_at=Now() + scan_lease_length())
     return due
 
 
@@ -246,7 +336,7 @@ def _upsert(scan: Scan, batch: Sequence[Entry]) -> dict[str, Row]:
         "session": scan.session_id,
         "uuids": [uuid4() for _ in batch],
         "ids": [entry.external_id for entry in batch],
-        "titles": [(entry.title or "")[:300] for entry in batch],
+        "titles": [storable(entry.title, 300) for entry in batch],
         "durations": [round(entry.duration) if entry.duration else None for entry in batch],
         "dates": [entry.upload_date for entry in batch],
         "views": [entry.view_count for entry in batch],
@@ -261,21 +351,25 @@ def _upsert(scan: Scan, batch: Sequence[Entry]) -> dict[str, Row]:
 def _take_over(scan: Scan, rows: Collection[Row], options: Options) -> int:
     """Make this session responsible for what it asked for and is not stored yet; returns how many that made due."""
     others = [row for row in rows if row.session_id != scan.session_id]
-    waiting = [row.id for row in others if row.status == "pending"]
-    again = [row.id for row in others if _is_wanted_again(row, options)]
-    if waiting:
-        Video.objects.filter(pk__in=waiting, status="pending").update(session=scan.session_id)
-    if again:
-        Video.objects.filter(pk__in=again).update(
-            session=scan.session_id, status="pending", attempts=0, next_attempt_at=Now(), error_kind="", error_message=""
-        )
-    return sum(row.is_new for row in rows) + len(waiting) + len(again)
+    waiting = Video.objects.filter(pk__in=[row.id for row in others if row.status == "pending"], status="pending")
+    owed = waiting.update(session_id=scan.session_id)
+    owed += _retry(Video.objects.filter(pk__in=[row.id for row in others if _is_wanted_again(row, options)]), scan)
+    return sum(row.is_new for row in rows) + owed
+
+
+def _retry(videos: QuerySet, scan: Scan) -> int:
+    return videos.update(
+        session_id=scan.session_id, status="pending", wanted="run", attempts=0, next_attempt_at=Now(), error_kind="", error_message=""
+    )
+
+
+def _wanted_again(options: Options) -> list[list[str]]:
+    """Statuses of known videos that this session wants worked again. What staff skipped stays skipped."""
+    return [["stored"]] * (not options.skip_existing) + [["failed", "unavailable"]] * options.retry_failed
 
 
 def _is_wanted_again(row: Row, options: Options) -> bool:
-    if row.status == "stored":
-        return not options.skip_existing
-    return options.retry_failed and row.status in ("failed", "unavailable", "skipped")
+    return any(row.status in statuses for statuses in _wanted_again(options))
 
 
 def _count_known(scan: Scan, tally: Tally, rows: Collection[Row], options: Options) -> None:
@@ -298,9 +392,6 @@ def _write_tally(scan: Scan, tally: Tally, **also: Any) -> None:
         raise ScanLost
 
 
-NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
-
-
 def _done(scan: Scan, listing: Any, tally: Tally) -> None:
     _know_channel(scan, listing)
     budget.accepted()
@@ -309,24 +400,37 @@ def _done(scan: Scan, listing: Any, tally: Tally) -> None:
     whole = {"listed_whole_at": Now(), "seen": tally.seen, "expected": listing.expected} if listing.complete else {}
     with transaction.atomic():
         _write_tally(scan, tally, state=Scan.State.DONE, expected=listing.expected, finished_at=Now(), **verdict, **NO_LEASE)
-        Channel.objects.filter(pk=scan.channel_id).update(last_scanned_at=Now(), **whole)
+        channel = Channel.objects.filter(pk=scan.channel_id)
+        channel.update(last_scanned_at=Now(), **whole)
+        if tally.seen:
+            channel.filter(state=Channel.State.GONE).update(state=Channel.State.ACTIVE)
 
 
-def _failed(scan: Scan, failure: ArchiveError, tally: Tally) -> None:
+def _failed(scan: Scan, failure: ArchiveError) -> None:
     logger.info("a channel was not listed: %s", failure, extra={"scan": scan.pk})
-    if isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed):
+    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
+    if is_refusal:
         budget.refused(failure.kind)
+    scan.refusals += is_refusal
     now = timezone.now()
     base = timedelta(seconds=settings.BACKOFF_BASE_SECONDS)
     again = next_attempt(failure, scan.attempts, now, max_attempts=settings.MAX_ATTEMPTS, base=base)
-    verdict: dict[str, Any] = {"error_kind": failure.kind, "error_message": failure.message[:2000], **NO_LEASE}
-    if again is None:
+    verdict: dict[str, Any] = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000), "refusals": scan.refusals}
+    if again is None or scan.refusals >= settings.MAX_ATTEMPTS:
         verdict |= {"state": Scan.State.FAILED, "finished_at": Now()}
     else:
         verdict |= {"state": Scan.State.PENDING, "next_attempt_at": Now() + (again - now)}
         verdict |= {} if spends_attempt(failure) else {"attempts": Greatest(F("attempts") - 1, 0)}
-    ours = Scan.objects.filter(pk=scan.pk, claim_id=scan.claim_id).update(**verdict)
-    if ours and isinstance(failure, PermanentError) and failure.kind in ("channel_missing", "terminated"):
+    if Scan.objects.filter(pk=scan.pk, claim_id=scan.claim_id).update(**verdict, **NO_LEASE):
+        _follow_up(scan, failure, is_over=verdict["state"] == Scan.State.FAILED)
+
+
+def _follow_up(scan: Scan, failure: ArchiveError, *, is_over: bool) -> None:
+    if isinstance(failure, SetupError):
+        pause_sessions([scan.session_id], failure.message)
+    elif is_over:
+        pause_fail_fast([scan.session_id], failure)
+    if failure.kind in ("channel_missing", "terminated"):
         Channel.objects.filter(pk=scan.channel_id).update(state=Channel.State.GONE, last_scanned_at=Now())
 
 

@@ -24,7 +24,7 @@ SHIPPED = (*APPS, "massdl_site")
 BESIDE = {"demo", "tests", "bench"}  # what no shipped code may lean on
 VAGUE = {"utils", "common", "core", "helpers", "services", "managers", "signals"}
 CATCH_ALL = (
-    *("ingestion/downloading.py", "ingestion/tasks.py", "ingestion/workers.py", "*/management/commands/*.py"),
+    *("ingestion/downloading.py", "ingestion/scanning.py", "ingestion/tasks.py", "ingestion/workers.py", "*/management/commands/*.py"),
     "people/sheets/workbooks.py",  # a damaged workbook makes the parsers below openpyxl raise nearly anything
 )
 TOP_LEVEL = {

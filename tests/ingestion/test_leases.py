@@ -9,7 +9,7 @@ from django.utils import timezone
 from ingestion import leases
 from ingestion.budget import BreakerClosed
 from ingestion.errors import error
-from ingestion.models import Attempt, Budget, DownloadSession, Limits
+from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from people.models import Channel
 from tests.factories import make_channel, make_session, make_video
 from videos.models import Video
@@ -172,9 +172,43 @@ def test_a_video_that_is_refused_again_while_others_are_answered_is_the_one_at_f
     leases.finish_failed(leases.claim("w"), error("private"))
     Video.objects.filter(status="pending").update(next_attempt_at=Now())
     again = leases.claim("w")
-    assert leases.refuses_this_video_only(again)
+    assert leases.refuses_this_video_only(again, "bot_check")
+    assert not leases.refuses_this_video_only(again, "rate_limited")
     leases.finish_failed(again, error("bot_check"))
     assert Video.objects.values_list("status", "error_kind").get(pk=again.video_id) == ("failed", "bot_check")
+
+
+def test_a_refusal_of_long_ago_says_nothing_about_the_video_today():
+    make_video()
+    leases.finish_failed(leases.claim("w"), error("bot_check"))
+    make_video(priority=1)
+    leases.finish_failed(leases.claim("w"), error("private"))
+    Attempt.objects.update(finished_at=timezone.now() - timedelta(days=30))
+    assert not leases.refuses_this_video_only(leases.claim("w"), "bot_check")
+
+
+def test_a_video_that_cannot_be_stored_anew_is_still_stored():
+    make_video(storage_key="old", file_size=1, checksum="c")
+    leases.finish_failed(leases.claim("w"), error("private"))
+    assert Video.objects.values_list("status", "error_kind").get() == ("stored", "private")
+
+
+def test_dead_workers_leave_their_scans_at_once_too():
+    scan = Scan.objects.create(
+        session=make_session(), channel=make_channel(), state="running", lease_owner="h:mine:7", lease_expires_at=Now() + timedelta(hours=1)
+    )
+    assert leases.expire("h:mine:", lambda pid: False) == 1
+    assert Scan.objects.filter(pk=scan.pk, lease_expires_at__lt=Now()).exists()
+
+
+def test_fail_fast_also_stops_at_a_video_that_took_its_workers_down():
+    session = make_session(options={"continue_on_error": False})
+    make_video(
+        session=session, status="downloading", claim_id=1, lease_owner="w", lease_expires_at=Now() - timedelta(seconds=1), attempts=3
+    )
+    leases.reap()
+    session.refresh_from_db()
+    assert session.state == "paused"
 
 
 def test_videos_stopped_by_the_closed_breaker_never_fail_of_it():

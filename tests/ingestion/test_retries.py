@@ -17,7 +17,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         pytest.param("unknown", 1, 1, id="what was never seen is transient"),
         pytest.param("private", 1, None, id="permanent is never tried again"),
         pytest.param("bot_check", 9, 0, id="the fleet's refusal spends nothing"),
-        pytest.param("misconfigured", 9, 0, id="our own set-up spends nothing"),
+        pytest.param("misconfigured", 9, 60, id="our own set-up spends nothing, and nobody spins"),
         pytest.param("upcoming", 9, DEFERRED_LOOK.total_seconds(), id="deferred without a time looks again in an hour"),
     ],
 )

@@ -2,6 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ingestion import scanning
 from ingestion.errors import error
@@ -17,6 +18,10 @@ pytestmark = pytest.mark.django_db
 def claimed_scan(channel=None, **options):
     Scan.objects.create(session=make_session(options=options), channel=channel or make_channel())
     return scanning.claim_scan("w")
+
+
+def run_whole(scan, listing):
+    scanning.scan_channel(scan, source=FakeYouTube(listing), found=lambda due: None, check=lambda: None)
 
 
 def run(scan, listing, *, found=None, check=lambda: None):
@@ -95,6 +100,7 @@ def test_a_delta_scan_leaves_a_tab_after_fifty_known_videos_in_a_row():
 @pytest.mark.parametrize(
     ("status", "options", "again"),
     [
+        ("skipped", {"retry_failed": True}, False),
         ("stored", {}, False),
         ("stored", {"skip_existing": False}, True),
         ("failed", {}, False),
@@ -112,7 +118,8 @@ def test_known_videos_are_worked_again_only_when_asked(status, options, again):
     assert (video.status == "pending") == again
     assert scan.new == again
     assert scan.already_stored == (status == "stored" and not again)
-    assert scan.left_alone == ({"network": 1} if status in ("failed", "unavailable") and not again else {})
+    left = {"failed": {"network": 1}, "unavailable": {"network": 1}, "skipped": {"skipped": 1}}
+    assert scan.left_alone == ({} if again else left.get(status, {}))
 
 
 def test_youtubes_id_and_title_are_written_down():
@@ -129,6 +136,133 @@ def test_two_spellings_of_one_channel_become_one_row():
     assert ChannelAlias.objects.values_list("channel", "canonical_url").get() == (first.pk, "https://www.youtube.com/c/other")
     assert (scan.channel, scan.state) == (first, "done")
     assert Video.objects.filter(channel=first).count() == 3
+
+
+def test_two_spellings_in_one_session_are_scanned_once_and_end():
+    session = make_session()
+    first, second = make_channel(external_id="UCabc"), make_channel()
+    for channel in (first, second):
+        Scan.objects.create(session=session, channel=channel)
+    for _ in range(2):
+        run_whole(scanning.claim_scan("w"), FakeListing(entries(3), external_id="UCabc"))
+    assert scanning.claim_scan("w") is None
+    assert list(Channel.objects.all()) == [first]
+    assert [(scan.channel, scan.state) for scan in session.scans.all()] == [(first, "done")]
+
+
+def test_merging_two_spellings_spares_the_scans_of_other_sessions():
+    first, second = make_channel(external_id="UCabc"), make_channel()
+    other = make_session()
+    for channel in (first, second):
+        Scan.objects.create(session=other, channel=channel, next_attempt_at=timezone.now() + timedelta(hours=1))
+    alone = Scan.objects.create(session=make_session(), channel=second, next_attempt_at=timezone.now() + timedelta(hours=1))
+    run(claimed_scan(second), FakeListing(entries(3), external_id="UCabc"))
+    assert [scan.channel for scan in other.scans.all()] == [first]
+    alone.refresh_from_db()
+    assert (alone.channel, alone.state) == (first, "pending")
+
+
+def test_a_channel_that_turns_out_to_be_somebody_elses_is_told_in_the_session():
+    make_channel(external_id="UCabc", person=make_person(name="Ann"))
+    scan = claimed_scan(make_channel(person=make_person(name="Bob")))
+    run(scan, FakeListing(entries(1), external_id="UCabc"))
+    (problem,) = scan.session.__class__.objects.get(pk=scan.session_id).problems
+    assert "Ann" in problem["message"]
+
+
+def test_a_known_channel_is_listed_by_its_id_whatever_became_of_its_handle():
+    scan = claimed_scan(make_channel(external_id="UC" + "x" * 22))
+    source = run(scan, FakeListing(entries(1), external_id="UC" + "x" * 22))
+    assert source.asked == [(f"https://www.youtube.com/channel/UC{'x' * 22}", "channel")]
+
+
+def test_a_channel_that_was_gone_and_is_listed_again_is_active():
+    run(claimed_scan(make_channel(state="gone")), FakeListing(entries(1)))
+    assert Channel.objects.get().state == "active"
+
+
+def test_an_unforeseen_error_ends_after_three_attempts():
+    scan = claimed_scan()
+    for attempt in (1, 2, 3):
+        run(scan, ZeroDivisionError("who would have thought"))
+        assert (scan.attempts, scan.error_kind) == (attempt, "unknown")
+        Scan.objects.update(next_attempt_at=Now())
+        scan = scanning.claim_scan("w") or scan
+    assert scan.state == "failed" and "ZeroDivisionError" in scan.error_message
+
+
+def test_a_scan_that_takes_its_workers_down_is_given_up():
+    Scan.objects.create(session=make_session(), channel=make_channel())
+    for _ in range(3):
+        assert scanning.claim_scan("w")
+        Scan.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    assert scanning.claim_scan("w") is None
+    assert Scan.objects.values_list("state", "error_kind").get() == ("failed", "lost")
+
+
+def test_our_own_broken_set_up_pauses_the_session_instead_of_spinning():
+    scan = claimed_scan()
+    run(scan, error("misconfigured", "The proxy is wrong."))
+    scan.session.refresh_from_db()
+    assert (scan.session.state, scan.session.state_reason) == ("paused", "The proxy is wrong.")
+    assert scanning.claim_scan("w") is None
+
+
+def test_a_channel_that_alone_is_refused_does_not_close_the_breaker_for_ever():
+    scan = claimed_scan()
+    for _ in range(3):
+        run(scan, error("captcha"))
+        Budget.objects.update(closed_until=Now())
+        scan = scanning.claim_scan("w") or scan
+    assert (scan.state, scan.error_kind) == ("failed", "captcha")
+
+
+def test_one_at_a_time_finds_out_whether_youtube_answers_again():
+    for _ in range(2):
+        Scan.objects.create(session=make_session(), channel=make_channel())
+    Budget.objects.create(identity="guest", refusals=1, closed_until=Now() - timedelta(seconds=1), closed_reason="captcha")
+    assert scanning.claim_scan("w") is not None
+    assert scanning.claim_scan("w") is None
+
+
+def test_a_failed_channel_stops_a_session_that_asked_for_it():
+    scan = claimed_scan(continue_on_error=False)
+    run(scan, error("channel_missing"))
+    scan.session.refresh_from_db()
+    assert scan.session.state == "paused"
+
+
+def test_text_that_no_column_can_hold_is_mended():
+    run(claimed_scan(), FakeListing([FakeEntry("v1", title="a\x00b\ud800c")], title="t\x00"))
+    assert Video.objects.get().title == "ab?c"
+
+
+def known_channel(count=300):
+    channel = make_channel(listed_whole_at=timezone.now())
+    session = make_session(state="paused")
+    rows = [Video(external_id=entry.external_id, channel=channel, person=channel.person, session=session) for entry in entries(count)]
+    Video.objects.bulk_create(rows)
+    return channel, session
+
+
+def test_a_delta_scan_takes_over_all_that_the_channel_still_owes():
+    channel, _ = known_channel()
+    Video.objects.filter(external_id__gte="v000200").update(status="failed", error_kind="network")
+    Video.objects.filter(external_id="v000250").update(status="skipped")
+    scan = claimed_scan(channel, retry_failed=True)
+    run(scan, FakeListing(entries(300)))
+    assert Video.objects.filter(session=scan.session, status="pending").count() == scan.new == 299
+    assert Video.objects.get(external_id="v000250").status == "skipped", "what staff skipped stays skipped"
+
+
+def test_a_delta_scan_counts_all_that_was_known_before():
+    channel, _ = known_channel()
+    for video in Video.objects.all():
+        Video.objects.filter(pk=video.pk).update(status="stored", storage_key=video.external_id, file_size=1, checksum="c")
+    Video.objects.filter(external_id="v000250").update(status="unavailable", error_kind="private")
+    scan = claimed_scan(channel)
+    run(scan, FakeListing(entries(300)))
+    assert (scan.already_stored, scan.left_alone, scan.new) == (299, {"private": 1}, 0)
 
 
 def test_an_empty_channel_is_done_and_says_so():
