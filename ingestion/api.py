@@ -1,47 +1,46 @@
 """The archive from Python: read sheets, start a session, watch it, take its report. `mass_download` is built on this.
 
-    sheets = read_inputs([Path("people.csv")])
-    session = start_session(sheets, options=Options(quality="1080p"))
-    for progress in watch(session):
-        print(progress.videos)
+    inputs = read_inputs([("people.csv", Path("people.csv").read_bytes())])
+    session = start_session(inputs, options=Options(quality="1080p"))
+    with borrowed_workers() as workers:
+        for progress in watch(session, workers):
+            print(progress.videos)
     report = session_report(session)
 
 Work is done by workers (`manage.py workers`, or `borrowed_workers()` for a while); nothing here talks to YouTube.
 """
 
-import contextlib
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
 from ingestion import dispatch
+from ingestion.borrowed import Workers, WorkersFailed, borrowed_workers
 from ingestion.models import DownloadSession, Scan
 from ingestion.options import Options, read_options
 from ingestion.progress import Progress, session_progress
 from ingestion.reports import session_report
-from ingestion.supervisor import live_supervisors
 from people.channel_urls import ChannelUrlError, parse_channel_url
-from people.enrolment import Enrolment, enrol
+from people.enrolment import Enrolment, RowOutcome, enrol
 from people.models import Channel
-from people.sheets import SheetError, SheetRow, read_sheet
+from people.sheets import Problem, SheetError, SheetRow, read_sheet
+from people.sheets.rows import repeated
 from videos.models import Video
 
 __all__ = [
     "Inputs",
+    "Workers",
+    "WorkersFailed",
     "borrowed_workers",
+    "has_refusals",
     "is_settled",
     "pause",
     "preview",
@@ -55,16 +54,26 @@ __all__ = [
 ]
 
 PATIENCE = timedelta(minutes=1)
+BY_URL = "--channel"
 
 
 @dataclass
 class Inputs:
-    """What the sheets and URLs of one request say: good rows, refused ones, and settings for the options."""
+    """What the sheets and URLs of one request say: good rows, problems, and settings for the options.
+
+    `places` tells for each channel (by its canonical address) the sheet and row that named it first.
+    """
 
     source: str
     rows: list[SheetRow] = field(default_factory=list)
     problems: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, tuple[str, SheetRow]] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether something that was asked for cannot be worked; notes do not count."""
+        return has_refusals(self.problems)
 
     def options(self, **said: Any) -> Options:
         """Defaults, overruled by the sheets' settings, overruled by what was said elsewhere (None: not said)."""
@@ -80,56 +89,72 @@ def read_inputs(files: Iterable[tuple[str, bytes]] = (), urls: Iterable[str] = (
         _read_file(inputs, name, content)
     for url in urls:
         _read_url(inputs, url)
-    _refuse_repeats(inputs)
     return inputs
+
+
+def has_refusals(problems: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of a session's problems is more than a note."""
+    return any(not problem.get("is_note") for problem in problems)
+
+
+def _problem(source: str, row: int | None, value: str, message: str, *, is_note: bool = False) -> dict[str, Any]:
+    return Problem(row, value, message, is_note).as_dict(source)
 
 
 def _read_file(inputs: Inputs, name: str, content: bytes) -> None:
     try:
         sheet = read_sheet(content, name)
     except SheetError as exc:
-        inputs.problems.append({"source": name, "row": None, "value": "", "message": str(exc)})
+        inputs.problems.append(_problem(name, None, "", str(exc)))
         return
-    inputs.rows += sheet.rows
     inputs.problems += [problem.as_dict(name) for problem in sheet.problems]
+    _take_rows(inputs, name, sheet.rows)
     usable, sentences = read_options(sheet.settings)
     inputs.settings |= usable
-    inputs.problems += [{"source": name, "row": None, "value": "", "message": sentence} for sentence in sentences]
+    inputs.problems += [_problem(name, None, "", sentence, is_note=True) for sentence in sentences]
 
 
 def _read_url(inputs: Inputs, url: str) -> None:
     try:
         parse_channel_url(url)
     except ChannelUrlError as exc:
-        inputs.problems.append({"source": "--channel", "row": None, "value": url, "message": str(exc)})
+        inputs.problems.append(_problem(BY_URL, None, url, str(exc)))
         return
-    inputs.rows += read_sheet(url.encode(), "--channel.txt").rows
+    _take_rows(inputs, BY_URL, read_sheet(url.encode(), "url.txt").rows)
 
 
-def _refuse_repeats(inputs: Inputs) -> None:
-    """A channel that stands in two sheets is worked once; read_sheet looks at one sheet at a time."""
-    first = {row.channel.canonical: row for row in reversed(inputs.rows)}
-    inputs.rows = [row for row in inputs.rows if first[row.channel.canonical] is row]
+def _take_rows(inputs: Inputs, source: str, rows: Iterable[SheetRow]) -> None:
+    """A channel that stands in two sheets is worked once, and told; read_sheet looks at one sheet at a time."""
+    for row in rows:
+        first_source, first = inputs.places.setdefault(row.channel.canonical, (source, row))
+        if first is row:
+            inputs.rows.append(row)
+            continue
+        place = f"given with {BY_URL}" if first_source == BY_URL else f"in row {first.number} of {first_source}"
+        problem = repeated(row, first, place)
+        inputs.problems.append((replace(problem, row=None) if source == BY_URL else problem).as_dict(source))
 
 
 def preview(inputs: Inputs) -> Enrolment:
-    """What `start_session` would do to people and channels; writes nothing."""
+    """What `start_session` would do to people and channels; writes nothing. Raises EnrolmentError as it does."""
     return enrol(inputs.rows, dry_run=True)
 
 
 def start_session(inputs: Inputs, *, options: Options, user: Any = None) -> DownloadSession:
     """Write people and channels, make a session with a scan for each channel, and wake the workers, all or nothing.
 
-    Rows that the database refuses (a channel of somebody else) join the session's problems.
+    Rows that the database refuses (a channel of somebody else) join the session's problems. Raises EnrolmentError when
+    others kept writing the same people or channels meanwhile.
     """
     with transaction.atomic():
         enrolment = enrol(inputs.rows)
-        refused = [
-            {"source": inputs.source, "row": outcome.row.number, "value": outcome.row.url, "message": outcome.message}
-            for outcome in enrolment.outcomes
-            if outcome.outcome == "refused"
-        ]
+        refused = [_refusal(inputs, outcome) for outcome in enrolment.outcomes if outcome.outcome == "refused"]
         return _start(enrolment.channels, inputs.source, [*inputs.problems, *refused], options, user)
+
+
+def _refusal(inputs: Inputs, outcome: RowOutcome) -> dict[str, Any]:
+    source, row = inputs.places.get(outcome.row.channel.canonical, (inputs.source, outcome.row))
+    return _problem(source, None if source == BY_URL else row.number, row.url, outcome.message)
 
 
 def _start(channels: Sequence[Channel], source: str, problems: list[dict[str, Any]], options: Options, user: Any) -> DownloadSession:
@@ -148,7 +173,7 @@ def start_after_import(
     if not channels:
         return None
     usable, sentences = read_options(settings)
-    problems = [*problems, *({"source": source, "row": None, "value": "", "message": sentence} for sentence in sentences)]
+    problems = [*problems, *(_problem(source, None, "", sentence, is_note=True) for sentence in sentences)]
     with transaction.atomic():
         session = _start(list(Channel.objects.filter(pk__in=channels)), source, problems, replace(Options(), **usable), user)
     return reverse("admin:ingestion_downloadsession_change", args=[session.pk])
@@ -161,14 +186,15 @@ def pause(session: DownloadSession, reason: str = "") -> bool:
 
 
 def resume(session: DownloadSession, *, retry_failed: bool = False) -> int:
-    """Go on with a session: waiting videos and scans become due, with `retry_failed` the failed ones too.
+    """Go on with a session: waiting videos and scans become due, with `retry_failed` the failed and unavailable ones too;
+    what staff skipped stays so.
 
     Returns how many videos are due through it.
     """
     with transaction.atomic():
         DownloadSession.objects.filter(pk=session.pk).update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)
         if retry_failed:
-            session.videos.retry()
+            session.videos.failed_or_unavailable().retry()
             session.scans.filter(state=Scan.State.FAILED).update(
                 state=Scan.State.PENDING, attempts=0, next_attempt_at=Now(), error_kind="", error_message="", finished_at=None
             )
@@ -178,39 +204,25 @@ def resume(session: DownloadSession, *, retry_failed: bool = False) -> int:
     return session.videos.filter(status=Video.Status.PENDING).count()
 
 
-def watch(session: DownloadSession, *, every: timedelta = timedelta(seconds=1)) -> Iterator[Progress]:
-    """Yield the progress again and again, the last time when the session is settled."""
+def watch(session: DownloadSession, workers: Workers | None = None, *, every: timedelta = timedelta(seconds=1)) -> Iterator[Progress]:
+    """Yield the progress again and again, the last time when the session is settled; meanwhile `workers` are kept.
+
+    Raises WorkersFailed when workers of our own are needed and do not stay alive.
+    """
     while True:
         progress = session_progress(session)
         yield progress
         if is_settled(progress):
             dispatch.finish_sessions()
             return
+        if workers:
+            workers.keep()
         time.sleep(every.total_seconds())
 
 
 def is_settled(progress: Progress) -> bool:
-    """Nothing more will happen soon: all is done, or it was paused, or what is left must wait longer than PATIENCE."""
+    """Nothing more will happen soon: all is done, or it was paused, or what is left is held back or must wait longer than
+    PATIENCE."""
     if progress.state in (DownloadSession.State.PAUSED, DownloadSession.State.CANCELLED):
         return not progress.videos["downloading"] and not progress.scans["running"]
     return progress.is_over or progress.waits_beyond(timezone.now() + PATIENCE)
-
-
-@contextmanager
-def borrowed_workers(*, max_concurrent: int | None = None) -> Iterator[bool]:
-    """Workers for the length of the block: those that run already, else some of our own. Yields True for our own.
-
-    At the end our own hand unfinished videos back and stop.
-    """
-    if live_supervisors().exists():
-        yield False
-        return
-    command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--stop-with-parent"]
-    command += ["--max-concurrent", str(max_concurrent)] if max_concurrent else []
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield True
-    finally:
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(KeyboardInterrupt):
-            process.wait()

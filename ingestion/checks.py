@@ -3,6 +3,7 @@
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import Warning as CheckWarning
@@ -15,6 +16,7 @@ from massdl_site import env
 
 OLDEST_YTDLP = timedelta(days=180)
 CLOCK_TOLERANCE = timedelta(seconds=30)
+FIX_COOKIES = "Point MASSDL_COOKIES_FILE to a readable cookies.txt in Netscape's format, or unset it to go as a guest."
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Finding:
 
 def check_all() -> list[Finding]:
     """Every check in the order staff would mend things; none raises."""
-    return [check() for check in (database, migrations, clock, storage, ffmpeg, js_runtime, ytdlp)]
+    return [check() for check in (database, migrations, clock, storage, ffmpeg, js_runtime, ytdlp, youtube)]
 
 
 def database() -> Finding:
@@ -110,6 +112,26 @@ def ytdlp() -> Finding:
     old = datetime.now(UTC).date() - released > OLDEST_YTDLP
     fix = "Run `pip install --upgrade yt-dlp`: YouTube changes within weeks." if old else ""
     return Finding("yt-dlp", version, fix)
+
+
+def youtube() -> Finding:
+    """Whether yt-dlp takes its options and its cookies; YouTube is not asked. yt-dlp passes a missing cookies file over."""
+    from ingestion.youtube import YouTube, settings_options
+
+    options = settings_options()
+    cookies = options.get("cookiefile")
+    try:
+        if cookies:
+            Path(cookies).open("rb").close()
+    except (OSError, TypeError) as exc:
+        return Finding("YouTube", f"cookies file {cookies}: {_first_line(exc)}", FIX_COOKIES)
+    try:
+        YouTube(options).close()
+    except ArchiveError as exc:
+        return Finding("YouTube", exc.message, FIX_COOKIES if cookies else "Mend MASSDL_YTDLP_OPTIONS and MASSDL_PROXY.")
+    except (TypeError, ValueError, AttributeError) as exc:  # an option of a wrong type fails anywhere in yt-dlp
+        return Finding("YouTube", f"yt-dlp's options: {_first_line(exc)}", "Mend MASSDL_YTDLP_OPTIONS.")
+    return Finding("YouTube", f"with the cookies in {cookies}" if cookies else "as a guest, without cookies")
 
 
 def _first_line(said: object) -> str:

@@ -12,6 +12,8 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawValue
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -21,7 +23,9 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 20
 STOP_SECONDS = 20
 PR_SET_PDEATHSIG = 1
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SUPERVISOR_VARIABLE = "WORKERS_SUPERVISOR"
+PARENT_VARIABLE = "WORKERS_PARENT"
 
 _stop_at = RawValue("d", 0.0)  # monotonic time at which running work must be handed back; 0: no stop was asked for
 
@@ -45,9 +49,38 @@ def supervisor_prefix(token: str) -> str:
     return f"{socket.gethostname()[:60]}:{token}:"
 
 
-def end_with_parent(signal_number: int = signal.SIGKILL) -> None:
-    """Ask the kernel to send this process a signal when the thread that started it ends."""
+def end_with_parent(signal_number: int = signal.SIGKILL, *, parent: int | None = None) -> None:
+    """Ask the kernel to send this process a signal when the thread that started it ends.
+
+    `parent` is the process that started this one; without it PARENT_VARIABLE of the environment tells. Of a parent that
+    ended before it could be asked for the kernel says nothing: then the signal comes from here.
+    """
+    parent = parent or int(os.environ.get(PARENT_VARIABLE) or 0) or os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal_number)
+
+
+def end_forks_with_parent() -> None:
+    """The same for every process that this one forks, and for theirs."""
+    me = os.getpid()
+
+    def after_fork() -> None:
+        nonlocal me
+        parent, me = me, os.getpid()
+        end_with_parent(parent=parent)
+
+    os.register_at_fork(after_in_child=after_fork)
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """No STOP_SIGNALS arrive inside; they come afterwards. A process that is started inside holds them back as well."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run() -> int:
@@ -59,11 +92,12 @@ def run() -> int:
     from django_q.signals import pre_execute
 
     end_with_parent()
-    os.register_at_fork(after_in_child=end_with_parent)
+    end_forks_with_parent()
     pre_execute.connect(_acknowledge_first, weak=False)
     cluster = Cluster()
     signal.signal(signal.SIGTERM, lambda *_: _ask_to_stop(GRACE_SECONDS))
     signal.signal(signal.SIGINT, lambda *_: _ask_to_stop(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     cluster.start()
     while not is_stopping():
         time.sleep(0.1)

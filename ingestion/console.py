@@ -13,9 +13,17 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 
 from ingestion.checks import Finding
-from ingestion.progress import Progress
+from ingestion.progress import CHANNEL_PAUSED, LIMITS_PAUSED, VIDEO_CANCELLED, VIDEO_PAUSED, Progress
 
 TITLE_WIDTH = 44
+
+# why something is held back -> in words for one, for several, and what staff may do
+HELD_BACK = {
+    LIMITS_PAUSED: ("all work is paused", "all work is paused", "Clear “paused” under Limits in the admin."),
+    CHANNEL_PAUSED: ("its channel is paused", "their channel is paused", "Resume it under Channels in the admin."),
+    VIDEO_PAUSED: ("staff paused it", "staff paused them", "Resume it under Videos in the admin."),
+    VIDEO_CANCELLED: ("staff cancelled it", "staff cancelled them", "Resume it under Videos in the admin."),
+}
 
 
 class Display(Protocol):
@@ -72,8 +80,10 @@ def headline(progress: Progress) -> str:
     """One line that says how far a session is."""
     listed = progress.scans.total() - progress.scans_open
     parts = [f"channels {listed}/{progress.scans.total()}", f"videos {progress.videos['stored']}/{progress.total} stored"]
-    for status, word in (("failed", "failed"), ("unavailable", "unavailable"), ("downloading", "running"), ("pending", "waiting")):
-        parts += [f"{progress.videos[status]} {word}"] if progress.videos[status] else []
+    held = progress.held_videos.total()
+    counts = {status: progress.videos[status] for status in ("failed", "unavailable")}
+    counts |= {"running": progress.videos["downloading"], "waiting": progress.videos["pending"] - held, "held back": held}
+    parts += [f"{count} {word}" for word, count in counts.items() if count]
     parts += [_size(progress.bytes_stored)] if progress.bytes_stored else []
     if progress.refused_until:
         parts.append(f"YouTube: {progress.refused_kind} until {timezone.localtime(progress.refused_until):%H:%M:%S}")
@@ -91,8 +101,9 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
         yield f"In the archive before: {_videos(totals['already_stored'])}."
     if progress.state == "paused":
         yield f"The session is paused. {progress.state_reason}".rstrip()
-    if totals["waiting"]:
+    if totals["waiting"] > totals["held_back"]:
         yield _waiting(report, progress)
+    yield from _held_back(progress)
     if report["failures"]:
         yield "Not stored, by kind:"
         for row in report["failures"]:
@@ -100,10 +111,18 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
 
 
 def _waiting(report: dict[str, Any], progress: Progress) -> str:
-    line = f"Still waiting: {_videos(report['totals']['waiting'])}"
+    line = f"Still waiting: {_videos(report['totals']['waiting'] - report['totals']['held_back'])}"
     if progress.next_due_at and progress.next_due_at > timezone.now():
         line += f", the first until {timezone.localtime(progress.next_due_at):%Y-%m-%d %H:%M:%S}"
     return f"{line}. Running workers go on by themselves; so does `mass_download --resume {report['session']['id']}`."
+
+
+def _held_back(progress: Progress) -> Iterator[str]:
+    for counts, noun, cause in ((progress.held_videos, "video", "held back"), (progress.held_scans, "channel", "not listed")):
+        for reason, count in counts.items():
+            one, several, remedy = HELD_BACK[reason]
+            what = f"{count} {noun}{pluralize(count)} {pluralize(count, 'is,are')} {cause}"
+            yield f"{what}: {one if count == 1 else several}. {remedy}"
 
 
 def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[str]:
@@ -117,10 +136,10 @@ def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[st
 
 
 def problem_line(problem: dict[str, Any]) -> str:
-    """One refused row as a sentence: where, the value, what to do."""
+    """One refused row, or a note, as a sentence: where, the value, what to do."""
     where = f"{problem['source']}, row {problem['row']}" if problem["row"] is not None else problem["source"]
     value = f" [{problem['value']}]" if problem["value"] else ""
-    return f"{where}:{value} {problem['message']}"
+    return f"{'Note: ' if problem.get('is_note') else ''}{where}:{value} {problem['message']}"
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:

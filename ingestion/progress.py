@@ -8,10 +8,14 @@ from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
 from ingestion import budget
-from ingestion.models import Attempt, DownloadSession, Scan
+from ingestion.models import Attempt, DownloadSession, Limits, Scan
+from people.models import Channel
 from videos.models import Video
 
 SHOWN = 12
+
+# Why work is held back: nobody may take it before staff say so, however long it waits
+LIMITS_PAUSED, CHANNEL_PAUSED, VIDEO_PAUSED, VIDEO_CANCELLED = "limits paused", "channel paused", "video paused", "video cancelled"
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Running:
 @dataclass
 class Progress:
     """A session at one moment. `videos` counts its own by status; `already_stored` and `left_alone` (by kind) were
-    known before and are not its work; `next_due_at` is when the first waiting video or scan may be tried."""
+    known before and are not its work. `held_videos` and `held_scans` count, by reason, what staff hold back; they are
+    waiting too. `next_due_at` is when the first of the others may be tried, None when there is none."""
 
     state: str
     state_reason: str
@@ -37,6 +42,8 @@ class Progress:
     already_stored: int = 0
     left_alone: Counter = field(default_factory=Counter)
     running: list[Running] = field(default_factory=list)
+    held_videos: Counter = field(default_factory=Counter)
+    held_scans: Counter = field(default_factory=Counter)
     next_due_at: datetime | None = None
     refused_until: datetime | None = None
     refused_kind: str = ""
@@ -68,38 +75,63 @@ class Progress:
         """Whether nothing runs and nothing may be tried before `moment`."""
         if self.videos["downloading"] or self.scans["running"]:
             return False
-        earliest = max((when for when in (self.next_due_at, self.refused_until) if when), default=timezone.now())
-        return earliest > moment
+        if self.next_due_at is None:
+            return True
+        return max(self.next_due_at, self.refused_until or self.next_due_at) > moment
+
+    def note_due(self, moment: datetime) -> None:
+        self.next_due_at = min(self.next_due_at or moment, moment)
 
 
 def session_progress(session: DownloadSession) -> Progress:
     session.refresh_from_db(fields=["state", "state_reason"])
     progress = Progress(session.state, session.state_reason)
-    _count_scans(session, progress)
-    _count_videos(session, progress)
+    all_held = Limits.objects.filter(paused=True).exists()
+    _count_scans(session, progress, all_held=all_held)
+    _count_videos(session, progress, all_held=all_held)
     progress.running = _running(session)
     if closed := budget.closed_until():
         progress.refused_until, progress.refused_kind = closed
     return progress
 
 
-def _count_scans(session: DownloadSession, progress: Progress) -> None:
-    for state, stored, left, due_at in session.scans.values_list("state", "already_stored", "left_alone", "next_attempt_at"):
+def _count_scans(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
+    """A scan whose worker went silent is not running: it waits to be taken up again."""
+    now = timezone.now()
+    fields = ("state", "already_stored", "left_alone", "next_attempt_at", "lease_expires_at", "channel__state")
+    for state, stored, left, due_at, lease_expires_at, channel_state in session.scans.values_list(*fields):
+        if state == Scan.State.RUNNING and lease_expires_at and lease_expires_at < now:
+            state = Scan.State.PENDING
         progress.scans[state] += 1
         progress.already_stored += stored
         progress.left_alone.update(left)
         if state == Scan.State.PENDING:
-            progress.next_due_at = min(progress.next_due_at or due_at, due_at)
+            if reason := _held_back(channel_state, Video.Wanted.RUN, all_held=all_held):
+                progress.held_scans[reason] += 1
+            else:
+                progress.note_due(due_at)
 
 
-def _count_videos(session: DownloadSession, progress: Progress) -> None:
-    rows = session.videos.order_by().values("status").annotate(count=Count("id"), size=Sum("file_size"), due_at=Min("next_attempt_at"))
-    for row in rows:
-        progress.videos[row["status"]] = row["count"]
+def _count_videos(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
+    rows = session.videos.order_by().values("status", "wanted", "channel__state")
+    for row in rows.annotate(count=Count("id"), size=Sum("file_size"), due_at=Min("next_attempt_at")):
+        progress.videos[row["status"]] += row["count"]
         if row["status"] == Video.Status.STORED:
-            progress.bytes_stored = row["size"] or 0
+            progress.bytes_stored += row["size"] or 0
         if row["status"] == Video.Status.PENDING:
-            progress.next_due_at = min(progress.next_due_at or row["due_at"], row["due_at"])
+            if reason := _held_back(row["channel__state"], row["wanted"], all_held=all_held):
+                progress.held_videos[reason] += row["count"]
+            else:
+                progress.note_due(row["due_at"])
+
+
+def _held_back(channel_state: str, wanted: str, *, all_held: bool) -> str:
+    """Why nobody may take the work for now, "" when somebody may; the same conditions as those of a claim."""
+    if all_held:
+        return LIMITS_PAUSED
+    if channel_state == Channel.State.PAUSED:
+        return CHANNEL_PAUSED
+    return {Video.Wanted.PAUSE: VIDEO_PAUSED, Video.Wanted.CANCEL: VIDEO_CANCELLED}.get(wanted, "")
 
 
 def _running(session: DownloadSession) -> list[Running]:

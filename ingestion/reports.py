@@ -30,6 +30,7 @@ def totals(progress: Progress) -> dict[str, int]:
         "stored": progress.videos["stored"],
         "bytes_stored": progress.bytes_stored,
         "waiting": progress.unfinished,
+        "held_back": progress.held_videos.total(),
         "failed": progress.videos["failed"],
         "unavailable": progress.videos["unavailable"],
         "skipped": progress.videos["skipped"],

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,8 +17,16 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from ingestion import dispatch, leases
-from ingestion.cluster import GRACE_SECONDS, STOP_SECONDS, SUPERVISOR_VARIABLE, supervisor_prefix
-from ingestion.models import Attempt, Worker
+from ingestion.cluster import (
+    GRACE_SECONDS,
+    PARENT_VARIABLE,
+    STOP_SECONDS,
+    STOP_SIGNALS,
+    SUPERVISOR_VARIABLE,
+    signals_held_back,
+    supervisor_prefix,
+)
+from ingestion.models import Attempt, Scan, Worker
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
@@ -26,6 +34,12 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 2
 IDLE_SECONDS = 30
 ALIVE = timedelta(seconds=15)
+FORGOTTEN = timedelta(days=1)
+
+LONGEST_WAIT_SECONDS = 30  # before a cluster that died is started again: 1, 2, 4 ...
+STEADY_SECONDS = 60  # a cluster that lived so long starts again without a history
+QUICK_SECONDS = 10
+MOST_QUICK_DEATHS = 5
 
 
 def live_supervisors():
@@ -33,110 +47,167 @@ def live_supervisors():
     return Worker.objects.filter(heartbeat_at__gt=Now() - ALIVE)
 
 
-@dataclass
-class _Group:
-    """A cluster and all its processes, in a session (process group) of their own."""
+class ClustersKeepDying(Exception):
+    """A cluster died MOST_QUICK_DEATHS times in a row soon after its start: a further start would help nobody."""
 
-    queue: str
-    process: subprocess.Popen
+
+class _Cluster:
+    """One queue's cluster and all its processes, in a session (process group) of their own; started anew when it ends."""
+
+    def __init__(self, queue: str, environment: Mapping[str, str]):
+        self.queue = queue
+        self._environment = {**environment, "Q_CLUSTER_NAME": queue}
+        self._process: subprocess.Popen | None = None
+        self._started_at = self._start_at = self._busy_since = time.monotonic()
+        self._deaths = self._quick_deaths = 0
+
+    def keep_running(self) -> None:
+        """Start it when its time has come. Raises ClustersKeepDying when it died too often."""
+        if self._process and self._process.poll() is not None:
+            self._note_death(self._process.returncode)
+        if not self._process and time.monotonic() >= self._start_at:
+            self._start()
+
+    def replace(self) -> None:
+        self.kill()
+        self._start()
+
+    def note_work(self, *, is_idle: bool) -> bool:
+        """Note whether it lets due work lie; True when it has done so for IDLE_SECONDS, or since it started."""
+        if not is_idle or not self._process:
+            self._busy_since = time.monotonic()
+        return time.monotonic() - self._busy_since > IDLE_SECONDS
 
     def signal(self, number: int) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end; logs when it did not come in time."""
+        try:
+            if self._process:
+                self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            logger.warning("the %s cluster did not stop in time", self.queue)
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """End whatever is left of it; once only, for its number may be somebody else's by then."""
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _start(self) -> None:
+        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--cluster", self.queue]
+        environment = {**self._environment, PARENT_VARIABLE: str(os.getpid())}
+        with signals_held_back():  # the new process inherits this, and lets them in when it has handlers for them
+            self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._started_at = self._busy_since = time.monotonic()
+
+    def _note_death(self, code: int) -> None:
+        self.kill()
+        lived = time.monotonic() - self._started_at
+        self._deaths = 1 if lived >= STEADY_SECONDS else self._deaths + 1
+        self._quick_deaths = self._quick_deaths + 1 if lived < QUICK_SECONDS else 0
+        if self._quick_deaths >= MOST_QUICK_DEATHS:
+            raise ClustersKeepDying(
+                f"the {self.queue} cluster ended {MOST_QUICK_DEATHS} times in a row within {QUICK_SECONDS} s of its start, "
+                f"the last time with exit code {code}"
+            )
+        wait = min(2 ** (self._deaths - 1), LONGEST_WAIT_SECONDS)
+        logger.error("the %s cluster ended (exit code %s): starting a fresh one in %d s", self.queue, code, wait)
+        self._start_at = time.monotonic() + wait
 
 
 class Supervisor:
-    """Runs until SIGTERM (running videos get a while to finish) or SIGINT (they are handed back at once)."""
+    """Runs until SIGTERM (running videos get a while to finish) or SIGINT (they are handed back at once).
+
+    Both are heard from the moment it is made; it is made and run in the main thread.
+    """
 
     def __init__(self, *, download_workers: int):
-        self._token = uuid4().hex[:8]
-        self._download_workers = download_workers
         self._stop_with: int | None = None
-        self._groups: list[_Group] = []
-        self._busy_since = time.monotonic()
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._ask_to_stop)
+        self._token = uuid4().hex[:8]
+        environment = {**os.environ, SUPERVISOR_VARIABLE: self._token, "MASSDL_DOWNLOAD_WORKERS": str(download_workers)}
+        self._clusters = {queue: _Cluster(queue, environment) for queue in dispatch.TASKS}
+        self._first_in_line: tuple[int, datetime] | None = None
 
     @property
     def name(self) -> str:
-        return f"{supervisor_prefix(self._token)}{os.getpid()}"
+        return f"{self._prefix}{os.getpid()}"
+
+    @property
+    def _prefix(self) -> str:
+        return supervisor_prefix(self._token)
 
     def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask_to_stop)
-        self._groups = [self._start(queue) for queue in dispatch.TASKS]
-        next_tick = 0.0
+        """Returns when told to stop; raises SystemExit(1) when a cluster cannot be kept running."""
+        next_tick = time.monotonic()
         try:
             while self._stop_with is None:
-                self._replace_dead()
+                for cluster in self._clusters.values():
+                    cluster.keep_running()
                 if time.monotonic() >= next_tick:
                     self._tick()
                     next_tick = time.monotonic() + TICK_SECONDS
                 time.sleep(0.1)
+        except ClustersKeepDying as exc:
+            logger.critical("%s: these workers stop. Its own words stand above; mend what they name, then start again", exc)
+            raise SystemExit(1) from exc
         finally:
             self._stop()
 
     def _ask_to_stop(self, number: int, frame: object) -> None:
         self._stop_with = number
 
-    def _start(self, queue: str) -> _Group:
-        environment = {
-            **os.environ,
-            "Q_CLUSTER_NAME": queue,
-            SUPERVISOR_VARIABLE: self._token,
-            "MASSDL_DOWNLOAD_WORKERS": str(self._download_workers),
-        }
-        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--cluster", queue]
-        return _Group(queue, subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True))
-
-    def _replace_dead(self) -> None:
-        for position, group in enumerate(self._groups):
-            if group.process.poll() is not None:
-                logger.error("the %s cluster ended (exit code %s): starting a fresh one", group.queue, group.process.returncode)
-                self._replace(position)
-
-    def _replace(self, position: int) -> None:
-        self._groups[position].kill()
-        self._groups[position] = self._start(self._groups[position].queue)
-        self._busy_since = time.monotonic()
-
     def _tick(self) -> None:
         """One round of upkeep; a database that is away for a while is no reason to stop."""
         try:
             Worker.objects.update_or_create(name=self.name, defaults={"queue": "all", "version": _version(), "heartbeat_at": Now()})
-            leases.expire(supervisor_prefix(self._token), _is_alive)
+            Worker.objects.filter(heartbeat_at__lt=Now() - FORGOTTEN).delete()
+            leases.expire(self._prefix, _is_alive)
             dispatch.tick()
-            self._replace_idle()
+            self._watch(dispatch.DOWNLOADS, "video", is_idle=self._videos_lie())
+            self._watch(dispatch.SCANS, "channel", is_idle=self._scans_lie())
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("the database did not answer: %s", exc)
             connection.close()
-            self._busy_since = time.monotonic()
+            for cluster in self._clusters.values():
+                cluster.note_work(is_idle=False)
 
-    def _replace_idle(self) -> None:
+    def _watch(self, queue: str, what: str, *, is_idle: bool) -> None:
         """A cluster whose queue is stuck looks alive: due work that nobody takes for IDLE_SECONDS tells."""
-        mine = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=supervisor_prefix(self._token))
-        recent = Attempt.objects.filter(started_at__gt=Now() - timedelta(seconds=IDLE_SECONDS))
-        if not dispatch.due_videos() or mine.exists() or recent.exists():
-            self._busy_since = time.monotonic()
-        elif time.monotonic() - self._busy_since > IDLE_SECONDS:
-            logger.error("videos are due, but nobody took one for %d s: starting a fresh cluster", IDLE_SECONDS)
-            self._replace([group.queue for group in self._groups].index(dispatch.DOWNLOADS))
+        if self._clusters[queue].note_work(is_idle=is_idle):
+            logger.error("a %s is due, but nobody took one for %d s: starting a fresh %s cluster", what, IDLE_SECONDS, queue)
+            self._clusters[queue].replace()
+
+    def _videos_lie(self) -> bool:
+        """Whether videos are due, none of ours runs, and nobody on any host took one lately."""
+        mine = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
+        if not dispatch.due_videos() or mine.exists():
+            return False
+        newest = Attempt.objects.order_by("-pk")[:1]
+        return not Attempt.objects.filter(pk__in=newest, started_at__gt=Now() - timedelta(seconds=IDLE_SECONDS)).exists()
+
+    def _scans_lie(self) -> bool:
+        """Whether scans are due, none of ours runs, and the same one is first in line as before."""
+        before, self._first_in_line = self._first_in_line, dispatch.next_scan()
+        mine = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now(), lease_owner__startswith=self._prefix)
+        return bool(dispatch.due_scans()) and self._first_in_line == before and not mine.exists()
 
     def _stop(self) -> None:
-        for group in self._groups:
-            group.signal(self._stop_with or signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS + (GRACE_SECONDS if self._stop_with == signal.SIGTERM else 0)
-        for group in self._groups:
-            try:
-                group.process.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                logger.warning("the %s cluster did not stop in time", group.queue)
-            group.kill()
+        number = self._stop_with or signal.SIGTERM
+        for cluster in self._clusters.values():
+            cluster.signal(number)
+        deadline = time.monotonic() + STOP_SECONDS + (GRACE_SECONDS if number == signal.SIGTERM else 0)
+        for cluster in self._clusters.values():
+            cluster.wait(max(deadline - time.monotonic(), 0.1))
+            cluster.kill()
         try:
-            leases.expire(supervisor_prefix(self._token), _is_alive)
+            leases.expire(self._prefix, _is_alive)
             Worker.objects.filter(name=self.name).delete()
         except (DatabaseError, InterfaceError):
             connection.close()

@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable
 from functools import cache
 
+from django.db import DatabaseError, InterfaceError, connection
+
 from ingestion import budget, dispatch, leases
 from ingestion.cluster import is_stopping, must_stop_now, owner
 from ingestion.downloading import download
+from ingestion.errors import SetupError
 from ingestion.heartbeat import Heartbeat, Stopped
+from ingestion.models import DownloadSession
 from ingestion.scanning import ScanLease, claim_scan, hand_back_scan, scan_channel
 from ingestion.store import Store
 from ingestion.youtube import YouTube, settings_options
@@ -46,6 +50,21 @@ def scan_due() -> int:
 
 
 def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
+    """The top of a worker's work: raises nothing, for the next wake-up starts afresh."""
+    try:
+        try:
+            return _take_all(take_one, queue)
+        except SetupError as failure:
+            _stop_sessions(failure)
+    except (DatabaseError, InterfaceError) as exc:
+        logger.warning("the database did not answer: %s", exc)
+        connection.close()
+    except Exception:
+        logger.exception("a worker met an error that nobody foresaw; it goes on with the next wake-up")
+    return 0
+
+
+def _take_all(take_one: Callable[[_Desk], bool], queue: str) -> int:
     done, end = 0, time.monotonic() + SLICE_SECONDS
     while not is_stopping() and take_one(_desk(os.getpid())):
         done += 1
@@ -53,6 +72,13 @@ def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
             dispatch.ring(queue)
             break
     return done
+
+
+def _stop_sessions(failure: SetupError) -> None:
+    """Nothing can be done with this set-up: tell staff why, where they and the commands look."""
+    logger.error("no worker can start: %s All running sessions are paused; mend it, then resume them", failure.message)
+    running = DownloadSession.objects.filter(state=DownloadSession.State.RUNNING)
+    leases.pause_sessions(running.values_list("pk", flat=True), failure.message)
 
 
 def _download_one(desk: _Desk) -> bool:

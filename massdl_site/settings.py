@@ -210,7 +210,10 @@ warnings.filterwarnings("ignore", message="No directory at")
 
 # --- YouTube ----------------------------------------------------------------------------------------------------------
 env.group("YouTube")
-YTDLP_OPTIONS = env.json_object("MASSDL_YTDLP_OPTIONS", meaning="Options handed to yt-dlp's Python interface, last word.")
+YTDLP_OPTIONS = env.json_object(
+    "MASSDL_YTDLP_OPTIONS",
+    meaning="Options handed to yt-dlp's Python interface; they overrule all of ours but those that correctness rests on.",
+)
 YTDLP_COOKIES_FILE = env.text("MASSDL_COOKIES_FILE", meaning="cookies.txt of a signed-in account.")
 YTDLP_PROXY = env.address(
     "MASSDL_PROXY",

@@ -71,25 +71,27 @@ class SheetPagesMixin(ImportExportMixin):
         if not self.has_import_permission(request):
             raise PermissionDenied
         try:
-            source, result = _import_upload(request)
+            source, result, page = _import_upload(request)
         except (UploadGone, SheetError, EnrolmentError) as exc:
             messages.error(request, str(exc))
             return redirect("admin:people_person_import")
         _log(request, source, result)
         (messages.warning if result.problems else messages.success)(request, f"Imported {source}: {result.summary}.")
-        return redirect(_start(request, source, result) or "admin:people_person_changelist")
+        return redirect(page or "admin:people_person_changelist")
 
 
-def _import_upload(request: HttpRequest) -> tuple[str, SheetResult]:
-    """Import and forget the upload in one transaction, so that of two confirmations only one finds it."""
+def _import_upload(request: HttpRequest) -> tuple[str, SheetResult, str | None]:
+    """Import, start what follows and forget the upload, in one transaction: of two confirmations only one finds it, and
+    an error leaves all as it was, to be confirmed again."""
     name, source = unseal(request.POST.get("import_file_name", ""), user_id=request.user.pk)
     upload = UploadStorage(name=name)
     with transaction.atomic():
         hold_imports()
         dataset = AnySheet().create_dataset(upload.read())
         result = PeopleResource().import_data(dataset, file_name=source)
+        page = _start(request, source, result)
         upload.remove()
-    return source, result
+    return source, result, page
 
 
 def _start(request: HttpRequest, source: str, result: SheetResult) -> str | None:

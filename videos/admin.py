@@ -17,6 +17,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import action, display
 from unfold.views import ChangeList
 
+from people.admin import ChannelAdmin as PeopleChannelAdmin
+from people.models import Channel
 from videos.filters import ErrorKindFilter, StoredFilter, UploadYearFilter
 from videos.models import Video
 from videos.paginator import BigTablePaginator
@@ -256,3 +258,15 @@ def state_words(video: Video) -> str:
     if video.wanted != Video.Wanted.RUN:
         return "Paused" if video.wanted == Video.Wanted.PAUSE else "Cancelled"
     return "Waiting" if video.next_attempt_at > timezone.now() else "Pending"
+
+
+admin.site.unregister(Channel)
+
+
+@admin.register(Channel)
+class ChannelAdmin(PeopleChannelAdmin):
+    """A channel that is given to another person takes its videos along."""
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        Video.objects.filter(channel=obj).exclude(person_id=obj.person_id).update(person_id=obj.person_id)

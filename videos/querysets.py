@@ -32,6 +32,10 @@ class VideoQuerySet(models.QuerySet):
         """Claimed by a worker whose lease ran out."""
         return self.filter(status="downloading", lease_expires_at__lt=Now())
 
+    def failed_or_unavailable(self):
+        """Ended without being stored, against everybody's wish: staff skipped none of these."""
+        return self.filter(status__in=["failed", "unavailable"])
+
     def retriable(self):
         """Ended without being stored: another try may be asked for."""
         return self.filter(status__in=["failed", "unavailable", "skipped"])

@@ -56,13 +56,14 @@ def read_layout(cells: Sequence[str]) -> Layout:
 
 
 def unknown_column(name: str) -> Problem:
-    return make_problem(None, name, f"The column “{clean_line(name)[:60]}” is not known and was not read. Known columns: {KNOWN}.")
+    message = f"The column “{clean_line(name)[:60]}” is not known and was not read. Known columns: {KNOWN}."
+    return make_problem(None, name, message, is_note=True)
 
 
 def repeated_column(name: str, column: str) -> Problem:
-    return make_problem(
-        None, name, f"The column “{clean_line(name)[:60]}” was not read, because another one already gives the {column}. Keep one of them."
-    )
+    """A note, unless the column holds channels: those were left out."""
+    message = f"The column “{clean_line(name)[:60]}” was not read, because another one already gives the {column}. Keep one of them."
+    return make_problem(None, name, message, is_note=column != "channel")
 
 
 def names_channel(text: str) -> bool:
@@ -100,7 +101,7 @@ def _layout_by_content(cells: Sequence[str]) -> Layout:
         columns[place] = "name"
     read_as = ", ".join(column for column in columns if column)
     message = f"There is no header row; the columns were read as {read_as}. Begin the file with column names to be sure."
-    return Layout(tuple(columns), problems=(make_problem(None, "", message),), has_header=False)
+    return Layout(tuple(columns), problems=(make_problem(None, "", message, is_note=True),), has_header=False)
 
 
 def _column_by_content(cell: str) -> str | None:

@@ -21,7 +21,8 @@ def read_envelope(text: str, problems: list[Problem]) -> tuple[Iterator[Entry], 
     if not isinstance(document, dict):
         raise SheetError(f"This JSON is neither a list nor an object. {LAYOUT}")
     for key in document.keys() - set(ENVELOPE_KEYS):
-        problems.append(make_problem(None, key, f"The key “{clean_text(key)[:60]}” is not known and was not read. {LAYOUT}"))
+        message = f"The key “{clean_text(key)[:60]}” is not known and was not read. {LAYOUT}"
+        problems.append(make_problem(None, key, message, is_note=True))
     channels, settings = document.get("channels"), document.get("settings") or {}
     if not isinstance(channels, list):
         raise SheetError(f'The list "channels" is missing. {LAYOUT}')

@@ -25,7 +25,7 @@ def read_rows(entries: Iterable[Entry], problems: list[Problem]) -> list[SheetRo
         for row in _rows_of(entry, problems):
             first = first_by_channel.setdefault(row.channel.canonical, row)
             if first is not row:
-                problems.append(_repeated(row, first))
+                problems.append(repeated(row, first, f"in row {first.number}"))
                 continue
             rows.append(row)
             _refuse_beyond_limit(len(rows))
@@ -100,11 +100,12 @@ def _addresses(cell: str) -> list[str]:
     return parts if any(_ADDRESS_LIKE.search(part) for part in parts) else [cell]
 
 
-def _repeated(row: SheetRow, first: SheetRow) -> Problem:
+def repeated(row: SheetRow, first: SheetRow, place: str) -> Problem:
+    """The channel of `row` stands in `first` already; `place` says where that is: a note when both mean the same person."""
     if _is_same_person(row, first):
-        return make_problem(row.number, row.url, f"This channel is already in row {first.number}.")
+        return make_problem(row.number, row.url, f"This channel is already {place}.", is_note=True)
     return make_problem(
-        row.number, row.url, f"This channel is already in row {first.number}, for another person ({first.name}). Keep one of the two rows."
+        row.number, row.url, f"This channel is already {place}, for another person ({first.name}). Keep one of the two rows."
     )
 
 

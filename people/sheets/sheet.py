@@ -19,15 +19,19 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a sheet that was not taken over. `row` is None when it concerns the whole file or a column."""
+    """Something in a sheet that was not taken over. `row` is None when it concerns the whole file or a column.
+
+    A note (`is_note`) is worth reading, but no channel was left out for it.
+    """
 
     row: int | None
     value: str
     message: str
+    is_note: bool = False
 
     def as_dict(self, source: str) -> dict[str, Any]:
         """The problem as a session keeps it; `source` is the name of the file."""
-        return {"source": source, "row": self.row, "value": self.value, "message": self.message}
+        return {"source": source, "row": self.row, "value": self.value, "message": self.message, "is_note": self.is_note}
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ class Entry:
     values: dict[str, str]
 
 
-def make_problem(row: int | None, value: str, message: str) -> Problem:
+def make_problem(row: int | None, value: str, message: str, *, is_note: bool = False) -> Problem:
     """A problem whose value is short and can be stored, whatever the file held."""
     shown = clean_line(value[: SHOWN_VALUE + 1])
-    return Problem(row, shown if len(shown) <= SHOWN_VALUE else f"{shown[:SHOWN_VALUE]}…", message)
+    return Problem(row, shown if len(shown) <= SHOWN_VALUE else f"{shown[:SHOWN_VALUE]}…", message, is_note)
 
 
 def clean_line(text: str) -> str:

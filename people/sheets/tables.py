@@ -34,7 +34,8 @@ def _entries(records: Iterable[Record], layout: Layout, problems: list[Problem],
             continue
         for place in set(extra) - nameless:
             nameless.add(place)
-            problems.append(make_problem(None, cells[place], f"Column {place + 1} has no name and was not read. Name or empty it."))
+            message = f"Column {place + 1} has no name and was not read. Name or empty it."
+            problems.append(make_problem(None, cells[place], message, is_note=True))
         values = {column: cell for column, cell in zip(layout.columns, cells, strict=False) if column and cell.strip()}
         yield Entry(number, values)
 

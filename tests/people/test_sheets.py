@@ -299,7 +299,8 @@ def test_escaped_formulas_read_back_as_they_were(text):
 
 def test_a_problem_is_kept_with_its_source():
     problem = read_sheet(b"name,channel\nAnn,nope\n", "a.csv").problems[0]
-    assert problem.as_dict("a.csv") == {"source": "a.csv", "row": 2, "value": "nope", "message": problem.message}
+    expected = {"source": "a.csv", "row": 2, "value": "nope", "message": problem.message, "is_note": False}
+    assert problem.as_dict("a.csv") == expected
 
 
 def _edit(data: bytes, member: str, old: bytes, new: bytes) -> bytes:

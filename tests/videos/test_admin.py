@@ -276,3 +276,14 @@ def test_a_viewer_neither_sees_nor_runs_actions(viewer_client):
 def test_the_video_list_and_page_are_for_staff_with_permission(client):
     client.force_login(User.objects.create_user("nobody", is_staff=True))
     assert client.get(LIST).status_code == 403
+
+
+def test_a_channel_given_to_another_person_takes_its_videos_along(admin_client):
+    video, owner = make_video(), make_person()
+    page = reverse("admin:people_channel_change", args=[video.channel_id])
+    form = admin_client.get(page).context["adminform"].form
+    data = {name: form[name].value() or "" for name in form.fields} | {"person": owner.pk}
+    data |= {"aliases-TOTAL_FORMS": 0, "aliases-INITIAL_FORMS": 0}
+    admin_client.post(page, data)
+    video.refresh_from_db()
+    assert (video.person, video.channel.person) == (owner, owner)

@@ -8,12 +8,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ingestion import api, checks, console
+from ingestion.arguments import count, seconds
 from ingestion.models import DownloadSession
-from ingestion.options import QUALITIES
+from ingestion.options import QUALITIES, Options
 from ingestion.progress import Progress
+from ingestion.supervisor import live_supervisors
+from people.enrolment import EnrolmentError
 
 ALL_STORED, SOME_NOT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 LATEST = "latest"
+OF_A_NEW_SESSION = ("input", "channel", "quality", "limit", "fail_fast", "continue_on_error")
 
 
 class Command(BaseCommand):
@@ -26,8 +30,13 @@ class Command(BaseCommand):
         parser.add_argument("--input", action="append", default=[], metavar="FILE", help="a sheet: CSV, JSON, text or XLSX; - is stdin")
         parser.add_argument("--channel", action="append", default=[], metavar="URL", help="a channel, playlist or video")
         parser.add_argument("--quality", choices=QUALITIES, help="the best height up to this one (default: 720p)")
-        parser.add_argument("--max-concurrent", type=_count, metavar="N", help="videos of this session at the same time")
-        parser.add_argument("--limit", type=_count, metavar="N", help="at most N videos per channel, the newest first")
+        parser.add_argument("--max-concurrent", type=count, metavar="N", help="videos of this session at the same time")
+        parser.add_argument(
+            "--limit",
+            type=count,
+            metavar="N",
+            help="at most N videos per channel, in the order of its tabs: videos, shorts, streams; in each the newest first",
+        )
         parser.add_argument("--resume", nargs="?", const=LATEST, metavar="SESSION", help="go on with a session (default: the latest)")
         parser.add_argument("--retry-failed", action="store_true", help="try failed and unavailable videos again")
         parser.add_argument("--dry-run", action="store_true", help="show what would happen; write nothing")
@@ -35,7 +44,7 @@ class Command(BaseCommand):
         either.add_argument("--continue-on-error", action="store_true", help="go on after failures (default)")
         either.add_argument("--fail-fast", action="store_true", help="pause the session at the first failure")
         parser.add_argument("--detach", action="store_true", help="leave the work to running workers and return at once")
-        parser.add_argument("--progress-interval", type=_seconds, default=10.0, metavar="S", help="seconds between lines (default: 10)")
+        parser.add_argument("--progress-interval", type=seconds, default=10.0, metavar="S", help="seconds between lines (default: 10)")
         parser.add_argument("--report-file", metavar="FILE", help="write the report as JSON")
         parser.add_argument("--check", action="store_true", help="test the set-up and say what to mend")
 
@@ -43,18 +52,20 @@ class Command(BaseCommand):
         if options["check"]:
             raise SystemExit(self._check())
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._refuse_contradictions(options)
         self._refuse_broken_setup(before_writing=not options["dry_run"])
         try:
             code = self._run(options)
         except KeyboardInterrupt:
             code = INTERRUPTED
+        except EnrolmentError as exc:
+            raise CommandError(str(exc), returncode=BAD_INPUT) from exc
         raise SystemExit(code)
 
     def _run(self, options: dict[str, Any]) -> int:
-        if options["resume"] or (options["retry_failed"] and not options["input"] and not options["channel"]):
+        if _goes_on(options):
             return self._follow(self._resumed(options), options, refused=False)
         inputs = self._inputs(options)
-        refused = any(problem["row"] is not None or problem["value"] for problem in inputs.problems)
         chosen = inputs.options(
             quality=options["quality"],
             max_concurrent=options["max_concurrent"],
@@ -63,11 +74,11 @@ class Command(BaseCommand):
             continue_on_error=False if options["fail_fast"] else True if options["continue_on_error"] else None,
         )
         if options["dry_run"]:
-            return self._dry_run(inputs, chosen, refused)
+            return self._dry_run(inputs, chosen)
         session = api.start_session(inputs, options=chosen)
         self.stdout.write(f"Session {session.pk}: {session.scans.count()} channels from {session.source}; {chosen.in_words()}.")
         self._tell_refused(session, inputs)
-        return self._follow(session, options, refused=bool(refused or len(session.problems) > len(inputs.problems)))
+        return self._follow(session, options, refused=api.has_refusals(session.problems))
 
     # --- input
 
@@ -102,7 +113,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Session {session.pk} goes on: {due} videos are due.")
         return session
 
-    def _dry_run(self, inputs: api.Inputs, options: Any, refused: bool) -> int:
+    def _dry_run(self, inputs: api.Inputs, options: Options) -> int:
+        refused = inputs.left_out
         for outcome in api.preview(inputs).outcomes:
             refused = refused or outcome.outcome == "refused"
             what = outcome.message if outcome.outcome == "refused" else outcome.row.channel.canonical
@@ -115,20 +127,32 @@ class Command(BaseCommand):
     def _follow(self, session: DownloadSession, options: dict[str, Any], *, refused: bool) -> int:
         if options["detach"]:
             self._write_report(session, options)
-            self.stdout.write(f"Left to the workers. Watch it in the admin, or with `mass_download --resume {session.pk}`.")
-            return ALL_STORED
-        interval = timedelta(seconds=options["progress_interval"])
+            self._leave(session)
+            return SOME_NOT if refused else ALL_STORED
         try:
-            with api.borrowed_workers(max_concurrent=options["max_concurrent"]), console.display(self.stdout, interval=interval) as shown:
-                for progress in api.watch(session, every=min(interval, timedelta(seconds=1))):
-                    shown.show(progress)
+            self._watch(session, options)
         except KeyboardInterrupt:
             api.pause(session, "Interrupted on the command line.")
             self.stdout.write(f"\nInterrupted; unfinished videos were handed back. Go on with: mass_download --resume {session.pk}")
             self._close(session, options)
             return INTERRUPTED
+        except api.WorkersFailed as exc:
+            self._close(session, options)
+            raise CommandError(str(exc), returncode=BAD_INPUT) from exc
         progress = self._close(session, options)
         return ALL_STORED if progress.all_stored and not refused else SOME_NOT
+
+    def _leave(self, session: DownloadSession) -> None:
+        self.stdout.write(f"Left to the workers. Watch it in the admin, or with `mass_download --resume {session.pk}`.")
+        if not live_supervisors().exists():
+            self.stderr.write("No workers run at present: nothing is downloaded before somebody starts `manage.py workers`.")
+
+    def _watch(self, session: DownloadSession, options: dict[str, Any]) -> None:
+        interval = timedelta(seconds=options["progress_interval"])
+        max_concurrent = options["max_concurrent"] or Options.of(session.options).max_concurrent
+        with api.borrowed_workers(max_concurrent=max_concurrent) as workers, console.display(self.stdout, interval=interval) as shown:
+            for progress in api.watch(session, workers, every=min(interval, timedelta(seconds=1))):
+                shown.show(progress)
 
     def _close(self, session: DownloadSession, options: dict[str, Any]) -> Progress:
         report = self._write_report(session, options)
@@ -154,27 +178,37 @@ class Command(BaseCommand):
             self.stdout.write(line)
         return ALL_STORED if all(finding.good for finding in findings) else BAD_INPUT
 
+    def _refuse_contradictions(self, options: dict[str, Any]) -> None:
+        """What would be silently passed over, or found out after hours, is refused before anything is done."""
+        if _goes_on(options):
+            if options["dry_run"]:
+                raise CommandError("--dry-run shows what a sheet would do; a session goes on in earnest only.", returncode=BAD_INPUT)
+            if idle := [f"--{name.replace('_', '-')}" for name in OF_A_NEW_SESSION if options[name]]:
+                raise CommandError(
+                    f"A session goes on with the channels and options it was begun with: leave out {', '.join(idle)}.", returncode=BAD_INPUT
+                )
+        if options["report_file"] and not options["dry_run"]:
+            self._refuse_unwritable(Path(options["report_file"]))
+
+    def _refuse_unwritable(self, path: Path) -> None:
+        """Nothing is left behind: there is no report before there is something to report."""
+        is_new = not path.exists()
+        try:
+            path.open("a").close()
+            if is_new:
+                path.unlink()
+        except OSError as exc:
+            raise CommandError(f"The report cannot be written to {path}: {exc.strerror}. Check the path.", returncode=BAD_INPUT) from exc
+
     def _refuse_broken_setup(self, *, before_writing: bool) -> None:
         findings = [checks.database(), checks.migrations()]
         if before_writing and all(finding.good for finding in findings):
-            findings += [checks.storage(), checks.ffmpeg()]
+            findings += [checks.storage(), checks.ffmpeg(), checks.youtube()]
         bad = [finding for finding in findings if not finding.good]
         if bad:
             raise CommandError("\n".join(console.finding_lines(bad)), returncode=BAD_INPUT)
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError(text)
-    return number
-
-
-_count.__name__, _seconds.__name__ = "whole number above 0", "number of seconds"
+def _goes_on(options: dict[str, Any]) -> bool:
+    """Whether an older session is meant: named by --resume, or by --retry-failed without channels."""
+    return bool(options["resume"] or (options["retry_failed"] and not options["input"] and not options["channel"]))
