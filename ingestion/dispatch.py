@@ -25,10 +25,10 @@ WITH running AS MATERIALIZED (SELECT channel_id, session_id FROM videos_video WH
 busy AS (SELECT channel_id, count(*) AS videos FROM running GROUP BY channel_id),
 at_work AS (SELECT session_id, count(*) AS videos FROM running GROUP BY session_id),
 due AS MATERIALIZED (
-    SELECT c.id AS channel_id, b.videos IS NULL AS is_idle, v.session_id, v.room
+    SELECT c.id AS channel_id, b.videos IS NULL AS is_idle, v.*
     FROM people_channel c LEFT JOIN busy b ON b.channel_id = c.id
     CROSS JOIN LATERAL (
-        SELECT v.session_id, (s.options ->> 'max_concurrent')::int - coalesce(a.videos, 0) AS room
+        SELECT v.session_id, v.priority, v.next_attempt_at, (s.options ->> 'max_concurrent')::int - coalesce(a.videos, 0) AS room
         FROM videos_video v LEFT JOIN ingestion_downloadsession s ON s.id = v.session_id
         LEFT JOIN at_work a ON a.session_id = s.id
         WHERE v.channel_id = c.id AND v.status = 'pending' AND v.next_attempt_at <= statement_timestamp() AND v.wanted = 'run'
@@ -40,7 +40,8 @@ due AS MATERIALIZED (
     WHERE c.state <> 'paused' AND (b.videos IS NOT NULL OR (SELECT count(*) FROM busy) < %(channels)s)
 ),
 begun AS (
-    SELECT DISTINCT channel_id FROM due WHERE is_idle LIMIT greatest(%(channels)s - (SELECT count(*) FROM busy), 0)
+    SELECT channel_id FROM due WHERE is_idle GROUP BY channel_id
+    ORDER BY max(priority) DESC, min(next_attempt_at), channel_id LIMIT greatest(%(channels)s - (SELECT count(*) FROM busy), 0)
 ),
 fitting AS (
     SELECT count(*) AS videos, min(room) AS room FROM due

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from ingestion import budget, dispatch, leases
 from ingestion.cluster import is_stopping, must_stop_now, owner
@@ -56,7 +56,7 @@ def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
             return _take_all(take_one, queue)
         except SetupError as failure:
             _stop_sessions(failure)
-    except (DatabaseError, InterfaceError) as exc:
+    except (OperationalError, InterfaceError) as exc:
         logger.warning("the database did not answer: %s", exc)
         connection.close()
     except Exception:
@@ -76,7 +76,7 @@ def _take_all(take_one: Callable[[_Desk], bool], queue: str) -> int:
 
 def _stop_sessions(failure: SetupError) -> None:
     """Nothing can be done with this set-up: tell staff why, where they and the commands look."""
-    logger.error("no worker can start: %s All running sessions are paused; mend it, then resume them", failure.message)
+    logger.error("nothing can be downloaded with this set-up, and all running sessions are paused: %s", failure.message)
     running = DownloadSession.objects.filter(state=DownloadSession.State.RUNNING)
     leases.pause_sessions(running.values_list("pk", flat=True), failure.message)
 

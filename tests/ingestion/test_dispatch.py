@@ -1,16 +1,20 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from ingestion import dispatch
+from ingestion import dispatch, leases
 from ingestion.models import Budget, DownloadSession, Limits, Scan
-from tests.factories import make_channel, make_session, make_video
+from ingestion.scanning import claim_scan
+from tests.factories import make_channel, make_scan, make_session, make_video
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
+
+HOUR_AWAY, HOUR_AGO = Now() + timedelta(hours=1), Now() - timedelta(hours=1)
 
 
 def rung(queue):
@@ -32,9 +36,148 @@ def test_a_tick_rings_for_what_is_due_once():
 
 def test_no_more_is_rung_for_than_the_limits_leave_room_for():
     Limits.objects.filter(pk=Limits.row().pk).update(max_concurrent_channels=1, max_concurrent_videos_per_channel=2)
+    channel = make_channel()
     for _ in range(5):
-        make_video()
+        make_video(channel=channel), make_video()
     assert dispatch.due_videos() == 2
+
+
+def busy(count=1, **over):
+    """A channel of which some videos are downloading on another host; returns the channel."""
+    channel = over.pop("channel", None) or make_channel()
+    for number in range(count):
+        make_video(channel=channel, status="downloading", claim_id=number, lease_owner="other", lease_expires_at=HOUR_AWAY, **over)
+    return channel
+
+
+def full_channel():
+    make_video(channel=busy(2))
+
+
+def channel_with_room_for_one():
+    channel = busy(1)
+    make_video(channel=channel), make_video(channel=channel)
+
+
+def all_channels_taken():
+    for _ in range(3):
+        busy()
+    make_video()
+
+
+def full_session():
+    session = make_session(options={"max_concurrent": 1})
+    make_video(channel=busy(session=session), session=session)
+
+
+def session_with_room_for_two():
+    session = make_session(options={"max_concurrent": 3})
+    busy(session=session)
+    for _ in range(4):
+        make_video(session=session)
+
+
+def session_without_a_bound():
+    make_video(session=make_session(options={"max_concurrent": None}))
+
+
+def full_session_before_another():
+    channel, full = make_channel(), make_session(options={"max_concurrent": 1})
+    make_video(channel=busy(session=full), session=full), make_video(channel=channel, session=full, priority=5)
+    make_video(channel=channel, session=make_session())
+
+
+def paused_channel():
+    make_video(channel=make_channel(state="paused"))
+
+
+def unwanted_video():
+    make_video(wanted="pause")
+
+
+def half_open_breaker():
+    Budget.objects.create(identity="guest", refusals=1, closed_until=Now() - timedelta(seconds=1))
+    make_video(), make_video()
+
+
+def half_open_breaker_and_a_probe_that_downloads():
+    half_open_breaker()
+    busy()
+
+
+def half_open_breaker_and_a_probe_that_scans():
+    half_open_breaker()
+    make_scan(state="running", lease_owner="other", lease_expires_at=HOUR_AWAY)
+
+
+@pytest.mark.parametrize(
+    ("scene", "due"),
+    [
+        (full_channel, 0),
+        (channel_with_room_for_one, 1),
+        (all_channels_taken, 0),
+        (full_session, 0),
+        (session_with_room_for_two, 2),
+        (session_without_a_bound, 1),
+        (full_session_before_another, 1),
+        (paused_channel, 0),
+        (unwanted_video, 0),
+        (half_open_breaker, 1),
+        (half_open_breaker_and_a_probe_that_downloads, 0),
+        (half_open_breaker_and_a_probe_that_scans, 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_is_due_is_what_claims_give(scene, due):
+    Limits.row()
+    scene()
+    assert dispatch.due_videos() == due
+    assert len(list(iter(lambda: leases.claim("host:supervisor:1"), None))) == due
+
+
+def test_no_more_is_counted_than_wake_ups_are_sent():
+    Limits.objects.filter(pk=Limits.row().pk).update(max_concurrent_videos_per_channel=1000)
+    channel = make_channel()
+    for _ in range(dispatch.MOST_WAKE_UPS + 1):
+        make_video(channel=channel)
+    assert dispatch.due_videos() == dispatch.MOST_WAKE_UPS
+
+
+def test_counting_reads_each_channel_from_the_index_of_what_is_due():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + dispatch.COUNT_DUE, {"channels": 3, "per_channel": 2, "most": 64})
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "video_due_by_channel" in plan
+    assert "next_attempt_at <= statement_timestamp()" in plan.partition("video_due_by_channel")[2].partition("Filter")[0]
+
+
+@pytest.mark.parametrize(
+    ("scene", "due"),
+    [
+        pytest.param(lambda: make_scan(), 1, id="waiting"),
+        pytest.param(lambda: make_scan(state="running", lease_owner="x", lease_expires_at=HOUR_AGO), 1, id="abandoned"),
+        pytest.param(lambda: make_scan(channel=make_channel(state="paused")), 0, id="its channel is paused"),
+        pytest.param(lambda: make_scan(session=make_session(state="cancelled")), 0, id="its session is cancelled"),
+        pytest.param(lambda: (make_scan(), Limits.objects.update(paused=True)), 0, id="the system is paused"),
+        pytest.param(lambda: (half_open_breaker(), make_scan(), make_scan()), 1, id="half-open breaker"),
+        pytest.param(lambda: (half_open_breaker_and_a_probe_that_scans(), make_scan()), 0, id="a scan probes"),
+        pytest.param(lambda: (half_open_breaker_and_a_probe_that_downloads(), make_scan()), 0, id="a download probes"),
+    ],
+)
+def test_scans_are_due_when_one_could_be_claimed(scene, due):
+    Limits.row()
+    scene()
+    assert dispatch.due_scans() == due
+    assert (claim_scan("host:supervisor:1") is not None) == bool(due)
+
+
+def test_the_scan_that_is_first_in_line_stays_so_until_somebody_takes_it():
+    make_scan(), make_scan()
+    first = dispatch.next_scan()
+    assert dispatch.next_scan() == first
+    claim_scan("host:supervisor:1")
+    assert dispatch.next_scan() != first
 
 
 @pytest.mark.parametrize(

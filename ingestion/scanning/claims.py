@@ -1,0 +1,138 @@
+"""Who holds which scan, and until when; what a scan's end leads to."""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Greatest, Now
+from django.utils import timezone
+
+from ingestion import budget
+from ingestion.errors import ArchiveError, FleetError, SetupError, error
+from ingestion.leases import lease_length, lock_limits, pause_fail_fast, pause_sessions
+from ingestion.models import Scan
+from ingestion.retries import next_attempt, spends_attempt
+from people.models import Channel
+from videos.models import Video
+from videos.text import storable
+
+logger = logging.getLogger(__name__)
+
+NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
+
+
+class ScanLost(Exception):
+    """The scan's lease went to somebody else: stop and write nothing."""
+
+
+def scan_lease_length() -> timedelta:
+    """Longer than a video's: nobody renews it while yt-dlp waits for one answer (30 s at most, then it says so)."""
+    return 4 * lease_length()
+
+
+class ScanLease:
+    """Keeps a claimed scan ours while its worker waits for YouTube: `keep` is called often and renews now and then."""
+
+    def __init__(self, scan: Scan):
+        self._scan = scan
+        self._renewed_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Raises ScanLost when the scan is somebody else's by now."""
+        if time.monotonic() - self._renewed_at < scan_lease_length().total_seconds() / 3:
+            return
+        if not Scan.objects.filter(pk=self._scan.pk, claim_id=self._scan.claim_id).update(lease_expires_at=Now() + scan_lease_length()):
+            raise ScanLost
+        self._renewed_at = time.monotonic()
+
+
+def claim_scan(owner: str) -> Scan | None:
+    """Take the next scan that is due, or whose worker went silent; None when there is none or YouTube must not be asked.
+
+    While YouTube had refused, one scan or download at a time finds out whether it answers again.
+    """
+    with transaction.atomic():
+        room = lock_limits()
+        if room.is_held_back or (room.is_probing and _something_runs()):
+            return None
+        _give_up_abandoned()
+        waits = Q(state=Scan.State.PENDING, next_attempt_at__lte=Now())
+        scan = (
+            Scan.objects.filter(waits | _abandoned())
+            .exclude(session__state__in=["paused", "cancelled"])
+            .exclude(channel__state=Channel.State.PAUSED)
+            .select_for_update(skip_locked=True, of=["self"])
+            .select_related("channel__person", "session")
+            .order_by("next_attempt_at", "id")
+            .first()
+        )
+        if scan is None:
+            return None
+        scan.claim_id = uuid4()
+        scan.attempts += 1
+        Scan.objects.filter(pk=scan.pk).update(
+            state=Scan.State.RUNNING,
+            claim_id=scan.claim_id,
+            lease_owner=owner,
+            lease_expires_at=Now() + scan_lease_length(),
+            attempts=scan.attempts,
+            started_at=Now(),
+        )
+    return scan
+
+
+def _abandoned() -> Q:
+    return Q(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
+
+
+def _something_runs() -> bool:
+    scans = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now())
+    return scans.exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()
+
+
+def _give_up_abandoned() -> None:
+    """A scan that took every one of its workers down is not given to another."""
+    lost = error("lost")
+    spent = Scan.objects.filter(_abandoned(), attempts__gte=settings.MAX_ATTEMPTS)
+    spent.update(state=Scan.State.FAILED, error_kind=lost.kind, error_message=lost.message, finished_at=Now(), **NO_LEASE)
+
+
+def hand_back_scan(scan: Scan) -> None:
+    """Give an unfinished scan back: due at once, the attempt not counted."""
+    Scan.objects.filter(pk=scan.pk, claim_id=scan.claim_id).update(
+        state=Scan.State.PENDING, next_attempt_at=Now(), attempts=Greatest(F("attempts") - 1, 0), **NO_LEASE
+    )
+
+
+def fail_scan(scan: Scan, failure: ArchiveError) -> None:
+    """Record why a claimed scan ended early, and what follows from it; nothing when it is somebody else's by now."""
+    logger.info("a channel was not listed: %s", failure, extra={"scan": scan.pk})
+    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
+    if is_refusal:
+        budget.refused(failure.kind)
+    scan.refusals += is_refusal
+    now = timezone.now()
+    base = timedelta(seconds=settings.BACKOFF_BASE_SECONDS)
+    again = next_attempt(failure, scan.attempts, now, max_attempts=settings.MAX_ATTEMPTS, base=base)
+    verdict: dict[str, Any] = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000), "refusals": scan.refusals}
+    if again is None or scan.refusals >= settings.MAX_ATTEMPTS:
+        verdict |= {"state": Scan.State.FAILED, "finished_at": Now()}
+    else:
+        verdict |= {"state": Scan.State.PENDING, "next_attempt_at": Now() + (again - now)}
+        verdict |= {} if spends_attempt(failure) else {"attempts": Greatest(F("attempts") - 1, 0)}
+    if Scan.objects.filter(pk=scan.pk, claim_id=scan.claim_id).update(**verdict, **NO_LEASE):
+        _follow_up(scan, failure, is_over=verdict["state"] == Scan.State.FAILED)
+
+
+def _follow_up(scan: Scan, failure: ArchiveError, *, is_over: bool) -> None:
+    if isinstance(failure, SetupError):
+        pause_sessions([scan.session_id], failure.message)
+    elif is_over:
+        pause_fail_fast([scan.session_id], failure)
+    if failure.kind in ("channel_missing", "terminated"):
+        Channel.objects.filter(pk=scan.channel_id).update(state=Channel.State.GONE, last_scanned_at=Now())
