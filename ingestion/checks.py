@@ -128,7 +128,7 @@ def youtube() -> Finding:
     try:
         YouTube(options).close()
     except ArchiveError as exc:
-        return Finding("YouTube", exc.message, FIX_COOKIES if cookies else "Mend MASSDL_YTDLP_OPTIONS and MASSDL_PROXY.")
+        return Finding("YouTube", exc.message, FIX_COOKIES if cookies else "Mend MASSDL_YTDLP_OPTIONS.")
     except (TypeError, ValueError, AttributeError) as exc:  # an option of a wrong type fails anywhere in yt-dlp
         return Finding("YouTube", f"yt-dlp's options: {_first_line(exc)}", "Mend MASSDL_YTDLP_OPTIONS.")
     return Finding("YouTube", f"with the cookies in {cookies}" if cookies else "as a guest, without cookies")

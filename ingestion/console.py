@@ -17,7 +17,7 @@ from ingestion.progress import CHANNEL_PAUSED, LIMITS_PAUSED, VIDEO_CANCELLED, V
 
 TITLE_WIDTH = 44
 
-# why something is held back -> in words for one, for several, and what staff may do
+# Why videos are held back: in words of one, of several, and what staff may do
 HELD_BACK = {
     LIMITS_PAUSED: ("all work is paused", "all work is paused", "Clear “paused” under Limits in the admin."),
     CHANNEL_PAUSED: ("its channel is paused", "their channel is paused", "Resume it under Channels in the admin."),
@@ -118,11 +118,12 @@ def _waiting(report: dict[str, Any], progress: Progress) -> str:
 
 
 def _held_back(progress: Progress) -> Iterator[str]:
-    for counts, noun, cause in ((progress.held_videos, "video", "held back"), (progress.held_scans, "channel", "not listed")):
-        for reason, count in counts.items():
-            one, several, remedy = HELD_BACK[reason]
-            what = f"{count} {noun}{pluralize(count)} {pluralize(count, 'is,are')} {cause}"
-            yield f"{what}: {one if count == 1 else several}. {remedy}"
+    for reason, count in progress.held_videos.most_common():
+        one, several, remedy = HELD_BACK[reason]
+        yield f"{_videos(count)} {pluralize(count, 'is,are')} held back: {one if count == 1 else several}. {remedy}"
+    for reason, count in progress.held_scans.most_common():
+        cause = pluralize(count, "it is,they are") + " paused" if reason == CHANNEL_PAUSED else HELD_BACK[reason][0]
+        yield f"{count} channel{pluralize(count, ' is,s are')} not listed: {cause}. {HELD_BACK[reason][2]}"
 
 
 def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[str]:

@@ -73,7 +73,7 @@ def due_videos() -> int:
     A hint and no promise: it locks nothing, and says too few where a full session's videos stand before others.
     """
     room = _room()
-    if room is None or (room.is_probing and _running_scans().exists()):
+    if room is None or (room.is_probing and _running_scans().exists()) or not _something_waits_in_an_open_session():
         return 0
     with connection.cursor() as cursor:
         cursor.execute(COUNT_DUE, {"channels": room.channels, "per_channel": room.videos_per_channel, "most": MOST_WAKE_UPS})
@@ -112,6 +112,14 @@ def _room() -> _Room | None:
     if Budget.objects.filter(identity=budget.identity(), refusals__gt=0).exists():
         return _Room(True, 1, 1)
     return _Room(False, limits.max_concurrent_channels, limits.max_concurrent_videos_per_channel)
+
+
+def _something_waits_in_an_open_session() -> bool:
+    """Cheap even where a paused session holds a million videos, each of which COUNT_DUE would have to pass over."""
+    waiting = Video.objects.filter(status=Video.Status.PENDING)
+    held = [DownloadSession.State.PAUSED, DownloadSession.State.CANCELLED]
+    is_open = DownloadSession.objects.exclude(state__in=held).filter(Exists(waiting.filter(session=OuterRef("pk"))))
+    return is_open.exists() or waiting.filter(session=None).exists()
 
 
 def _running_scans() -> QuerySet[Scan]:

@@ -67,6 +67,7 @@ def _options(video: Video) -> Options:
 def _move(claim: Claim, video: Video, extraction: Extraction, *, source: VideoSource, store: Store, heartbeat: Heartbeat) -> Transferred:
     """Stream the bytes; no database connection is held meanwhile but for the upload's state."""
     state = _last_upload(claim)
+    _remove_unrecorded(claim, store)
     connection.close()
     return transfer(
         extraction,
@@ -94,6 +95,14 @@ def _last_upload(claim: Claim) -> Mapping[str, Any] | None:
     """What an earlier attempt had begun to upload: the transfer goes on from it, or clears it away."""
     earlier = Attempt.objects.filter(video_id=claim.video_id, upload__isnull=False, pk__lt=claim.attempt_id)
     return earlier.exclude(outcome=Attempt.Outcome.STORED).order_by("-pk").values_list("upload", flat=True).first()
+
+
+def _remove_unrecorded(claim: Claim, store: Store) -> None:
+    """Remove what an earlier attempt had stored whole when it was killed before it could record it."""
+    earlier = Attempt.objects.filter(video_id=claim.video_id, upload__isnull=False, pk__lt=claim.attempt_id)
+    keys = set(earlier.exclude(outcome=Attempt.Outcome.STORED).values_list("upload__key", flat=True))
+    for key in keys - set(Video.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True)):
+        store.delete(key)
 
 
 def _key_stem(claim: Claim, video: Video) -> str:
@@ -165,7 +174,7 @@ def _clear_away(claim: Claim, key: str, store: Store) -> None:
 
 
 def _stopped(claim: Claim, stop: Stopped) -> None:
-    logger.info("a download was stopped: %s", stop.reason, extra={"video": claim.video_id})
+    logger.info("the download of video %d was stopped: %s", claim.video_id, stop.reason, extra={"video": claim.video_id})
     if stop.reason != "lost":
         _insist(leases.hand_back, claim)
 
@@ -175,7 +184,7 @@ def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None
     if is_refusal and not leases.refuses_this_video_only(claim, failure.kind):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
-    logger.info("a video was not stored: %s", failure, extra={"video": claim.video_id})
+    logger.info("video %d was not stored: %s", claim.video_id, failure, extra={"video": claim.video_id})
     if _insist(leases.finish_failed, claim, failure, way=way):
         _abort_if_over(claim, store)
 

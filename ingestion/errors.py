@@ -126,16 +126,26 @@ KINDS: dict[str, Kind] = {
             "rate_limited",
             FleetError,
             "YouTube asks us to slow down.",
-            "Nothing to do: all requests pause. Lower MASSDL_REQUESTS_PER_SECOND.",
+            "All requests pause and go on by themselves. Lower MASSDL_REQUESTS_PER_SECOND; retry what failed of it.",
         ),
         Kind(
             "bot_check",
             FleetError,
             "YouTube takes us for a robot.",
-            "All requests pause. Lower MASSDL_REQUESTS_PER_SECOND, or set MASSDL_COOKIES_FILE or MASSDL_PROXY.",
+            "All requests pause. Lower MASSDL_REQUESTS_PER_SECOND, or set MASSDL_COOKIES_FILE or MASSDL_PROXY; retry what failed of it.",
         ),
-        Kind("captcha", FleetError, "YouTube wants a puzzle solved.", "All requests pause. Set MASSDL_COOKIES_FILE or MASSDL_PROXY."),
-        Kind("session_limited", FleetError, "YouTube limits this visitor for a while.", "Nothing to do: all requests pause for an hour."),
+        Kind(
+            "captcha",
+            FleetError,
+            "YouTube wants a puzzle solved.",
+            "All requests pause. Set MASSDL_COOKIES_FILE or MASSDL_PROXY, then retry what failed of it.",
+        ),
+        Kind(
+            "session_limited",
+            FleetError,
+            "YouTube limits this visitor for a while.",
+            "All requests pause for an hour and go on by themselves; retry what failed of it.",
+        ),
         Kind("misconfigured", SetupError, "Our own set-up is wrong.", "Run `manage.py mass_download --check` and mend what it names."),
     )
 }

@@ -1,5 +1,6 @@
 """The thread that keeps a claim alive while its worker downloads, and that tells the worker when to stop."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from ingestion.models import LiveProgress
 
 logger = logging.getLogger(__name__)
 
-STALL_SECONDS = 600
+STALL_SECONDS = 1800  # an upload of a large file from the scratch folder shows no progress of its own
 ROUND_SECONDS = 1.0
 
 
@@ -54,7 +55,8 @@ class Heartbeat(threading.Thread):
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
         self.join()
-        LiveProgress.objects.filter(attempt_id=self.claim.attempt_id).delete()
+        with contextlib.suppress(DatabaseError, InterfaceError):  # a row too many is no harm
+            LiveProgress.objects.filter(attempt_id=self.claim.attempt_id).delete()
 
     def progress(self, done: int, total: int | None) -> None:
         """Note how many bytes are done; raises Stopped when the worker must not go on."""

@@ -3,6 +3,7 @@
 import uuid
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -144,8 +145,15 @@ class LiveProgress(models.Model):
 class Limits(models.Model):
     """The one row (id 1) of limits for all hosts. Locking it is the mutex of every claim."""
 
-    max_concurrent_channels = models.PositiveSmallIntegerField(db_default=3, default=3)
-    max_concurrent_videos_per_channel = models.PositiveSmallIntegerField(db_default=2, default=2)
+    max_concurrent_channels = models.PositiveSmallIntegerField(
+        db_default=3,
+        default=3,
+        validators=[MinValueValidator(1)],
+        help_text="Channels that are downloaded from at the same time, on all hosts together.",
+    )
+    max_concurrent_videos_per_channel = models.PositiveSmallIntegerField(
+        db_default=2, default=2, validators=[MinValueValidator(1)], help_text="Videos of one channel that are downloaded at the same time."
+    )
     paused = models.BooleanField(db_default=False, default=False, help_text="Nothing new is claimed while this is set.")
 
     class Meta:

@@ -166,7 +166,7 @@ def _done(scan: Scan, listing: Any, tally: Tally) -> None:
     _know_channel(scan, listing)
     budget.accepted()
     nothing = error("empty")
-    verdict = {} if tally.seen else {"error_kind": nothing.kind, "error_message": nothing.message}
+    verdict = {"error_kind": "", "error_message": ""} if tally.seen else {"error_kind": nothing.kind, "error_message": nothing.message}
     whole = {"listed_whole_at": Now(), "seen": tally.seen, "expected": listing.expected} if listing.complete else {}
     with transaction.atomic():
         write_tally(scan, tally, state=Scan.State.DONE, expected=listing.expected, finished_at=Now(), **verdict, **NO_LEASE)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-BLOCK_SIZE = 256 << 10
+BLOCK_SIZE = 128 << 10
 
 Buffer = bytes | bytearray | memoryview
 

@@ -23,8 +23,8 @@ from ingestion.streams.memory import MemoryFile
 from ingestion.streams.ranges import MIB, Meter, Track, Window
 
 PICTURE_WINDOW = Window(ranges=4, range_size=2 * MIB)
-SOUND_WINDOW = Window(ranges=2, range_size=1 * MIB)
-BACKLOG_LIMIT = 24 * MIB  # of the memory file, besides its head: parts in flight and what is to become parts
+SOUND_WINDOW = Window(ranges=2, range_size=MIB // 2)
+BACKLOG_LIMIT = 16 * MIB  # of the memory file, besides its head: parts in flight and what is to become parts
 
 INDEX_FIXED = 128 << 10
 INDEX_PER_PACKET = 24  # bytes: size, two times, place

@@ -10,7 +10,7 @@ from ingestion.errors import TransientError
 from ingestion.extraction import MediaFormat, MediaSource, RangeAnswer
 
 MIB = 1 << 20
-BLOCK_SIZE = 256 << 10
+BLOCK_SIZE = 128 << 10
 RANGE_SIZE = 8 * MIB  # YouTube slows connections that ask for more than about 10 MiB at once
 TRIES = 5
 BACKOFF_SECONDS = 0.1

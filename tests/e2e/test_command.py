@@ -23,7 +23,7 @@ def wait_for(process, text):
 def test_check_says_ok_for_each_part(world):
     outcome = run(world, "mass_download", "--check")
     assert outcome.code == 0, outcome.said
-    for part in ("database", "tables", "clock", "storage", "ffmpeg", "JavaScript", "yt-dlp"):
+    for part in ("database", "tables", "clock", "storage", "ffmpeg", "JavaScript", "yt-dlp", "YouTube"):
         assert f"ok   {part}:" in outcome.said
 
 
@@ -31,6 +31,13 @@ def test_a_broken_set_up_is_code_2_and_says_the_fix(world):
     outcome = run(world, "mass_download", "--channel", "@demo", env={"MASSDL_S3_BUCKET": "nowhere"})
     assert outcome.code == 2 and "FIX  storage:" in outcome.said and "MASSDL_S3_BUCKET" in outcome.said
     assert run(world, "mass_download", "--check", env={"MASSDL_FFMPEG": "/nowhere/ffmpeg"}).code == 2
+
+
+def test_a_cookies_file_that_cannot_be_used_is_code_2_and_nobody_waits(world, tmp_path):
+    (tmp_path / "cookies.txt").write_text("{not cookies}\n")
+    for cookies in (tmp_path / "cookies.txt", tmp_path / "missing.txt"):
+        outcome = run(world, "mass_download", "--channel", "@demo", env={"MASSDL_COOKIES_FILE": str(cookies)})
+        assert outcome.code == 2 and "FIX  YouTube:" in outcome.said and "MASSDL_COOKIES_FILE" in outcome.said, outcome.said
 
 
 @pytest.mark.parametrize(
@@ -60,6 +67,12 @@ def test_a_dry_run_lists_what_would_happen_and_writes_nothing(world):
 def test_one_url_from_stdin_is_stored_and_the_code_is_0(world):
     outcome = run(world, "mass_download", "--input", "-", said="https://youtu.be/PROGRESS18_\n")
     assert outcome.code == 0 and "1 of 1 video stored" in outcome.said, outcome.said
+
+
+def test_a_run_that_ends_at_once_ends_its_workers_quietly(world):
+    run(world, "mass_download", "--input", "-", said="https://youtu.be/PROGRESS18_\n")
+    outcome = run(world, "mass_download", "--resume")
+    assert outcome.code == 0 and "Traceback" not in outcome.said and "Interrupt" not in outcome.said, outcome.said
 
 
 def slow_download(world, channel, limit):
@@ -100,6 +113,18 @@ def test_a_killed_worker_costs_one_attempt_and_nothing_else(world):
     outcome = run(world, "audit")
     assert outcome.code == 0, outcome.said
     assert [attempt["outcome"] for attempt in rows(world, "ingestion.attempt")].count("lost") == 1
+
+
+def test_a_run_goes_on_with_fresh_workers_when_its_own_are_killed_whole(world):
+    with slow_download(world, "@evening-physics", 3) as process:
+        wait_for(process, "running")
+        (worker,) = (row["pk"] for row in json.loads(run(world, "dumpdata", "ingestion.worker").said))
+        os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
+        world.twin.reset()
+        said = process.stdout.read()
+        assert process.wait(120) in (0, 1), said
+    assert "they are started again" in said and "Still waiting" not in said, said
+    assert run(world, "audit").code == 0
 
 
 def test_detached_work_is_done_by_running_workers(world):

@@ -1,14 +1,20 @@
+import re
+import textwrap
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from ingestion import api
-from ingestion.models import DownloadSession, Scan
+from ingestion.models import DownloadSession, Limits, Scan
 from ingestion.options import Options
+from ingestion.progress import session_progress
 from people.models import Channel, Person
-from tests.factories import make_channel, make_session, make_video
+from tests.factories import make_channel, make_scan, make_session, make_video
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +109,112 @@ def test_watching_ends_when_the_session_is_over_or_paused_or_must_wait():
     session.refresh_from_db()
     assert session.state == "finished"
     assert api.pause(make_session()) and not api.pause(session)
+
+
+TWO_PEOPLE = b"name,channel\nBob,@bob\nZoe,https://m.youtube.com/@ann\n"
+
+
+def test_a_channel_of_two_people_in_two_sheets_is_refused_and_names_the_first_row():
+    inputs = api.read_inputs([("a.csv", b"name,channel\nAnn,@ann\n"), ("b.csv", TWO_PEOPLE)])
+    (problem,) = inputs.problems
+    assert [row.name for row in inputs.rows] == ["Ann", "Bob"] and inputs.left_out
+    assert (problem["source"], problem["row"], problem["is_note"]) == ("b.csv", 3, False)
+    assert "already in row 2 of a.csv, for another person (Ann)" in problem["message"]
+
+
+@pytest.mark.parametrize(("urls", "place"), [([], "in row 2 of a.csv"), (["@cleo", "@cleo"], "given with --channel")])
+def test_a_channel_that_is_named_again_for_the_same_person_is_a_note(urls, place):
+    files = [("a.csv", b"name,channel\nAnn,@ann\n"), ("b.csv", b"name,channel\nAnn,@ann\n")]
+    inputs = api.read_inputs([] if urls else files, urls)
+    (problem,) = inputs.problems
+    assert place in problem["message"] and problem["is_note"] and not inputs.left_out
+
+
+def test_a_row_the_database_refuses_is_told_with_its_own_sheet():
+    api.start_session(api.read_inputs([("a.csv", CSV)]), options=Options())
+    sheets = [("b.csv", b"name,channel\nCleo,@cleo\n"), ("c.csv", b"name,email,channel\nZoe,zoe@example.org,@ann\n")]
+    session = api.start_session(api.read_inputs(sheets), options=Options())
+    assert [(problem["source"], problem["row"]) for problem in session.problems] == [("c.csv", 2)]
+
+
+def test_retrying_the_failed_ones_leaves_alone_what_staff_skipped():
+    session = make_session()
+    skipped = make_video(session=session, status="skipped", error_kind="private")
+    gone = make_video(session=session, status="unavailable")
+    assert api.resume(session, retry_failed=True) == 1
+    skipped.refresh_from_db()
+    gone.refresh_from_db()
+    assert (skipped.status, gone.status) == ("skipped", "pending")
+
+
+def held_by_its_channel(session):
+    make_video(session=session, channel=make_channel(state="paused"))
+
+
+def held_by_staff(session):
+    make_video(session=session, wanted="pause")
+    make_video(session=session, wanted="cancel")
+
+
+def held_by_the_limits(session):
+    make_video(session=session)
+    make_scan(session=session)
+    Limits.objects.update_or_create(pk=1, defaults={"paused": True})
+
+
+def held_before_it_was_listed(session):
+    make_scan(session=session, channel=make_channel(state="paused"))
+
+
+def held_in_the_middle_of_the_listing(session):
+    past = timezone.now() - timedelta(minutes=1)
+    make_scan(session=session, channel=make_channel(state="paused"), state="running", lease_expires_at=past)
+
+
+HOLDS = [held_by_its_channel, held_by_staff, held_by_the_limits, held_before_it_was_listed, held_in_the_middle_of_the_listing]
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+def test_what_staff_hold_back_is_not_waited_for(hold):
+    session = make_session()
+    hold(session)
+    progress = session_progress(session)
+    assert api.is_settled(progress) and not progress.is_over and not progress.all_stored
+
+
+@pytest.mark.parametrize("hold", HOLDS[:-1])
+def test_other_work_is_waited_for_beside_what_is_held_back(hold):
+    session = make_session()
+    hold(session)
+    Limits.objects.update(paused=False)
+    make_video(session=session)
+    assert not api.is_settled(session_progress(session))
+
+
+ROOT = Path(api.__file__).resolve().parent.parent
+EXAMPLES = {
+    "README.md": re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1],
+    "the module": "from ingestion.api import *\nfrom ingestion.options import Options\nfrom pathlib import Path\n"
+    + textwrap.dedent("\n".join(line for line in api.__doc__.splitlines() if line.startswith("    "))),
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_the_examples_of_python_work_as_they_stand(example, monkeypatch, tmp_path, capsys):
+    """Against the real database, with workers that have listed every channel at once."""
+
+    class Workers:
+        kept = 0
+
+        def keep(self):
+            self.kept += 1
+            Scan.objects.update(state="done")
+
+    workers = Workers()
+    monkeypatch.setattr(api, "borrowed_workers", lambda: nullcontext(workers))
+    (tmp_path / "people.csv").write_bytes(CSV)
+    monkeypatch.chdir(tmp_path)
+    said: dict[str, Any] = {}
+    exec(example, said)
+    assert said["report"]["session"]["options"]["quality"] == "1080p" and workers.kept == 1
+    assert capsys.readouterr().out

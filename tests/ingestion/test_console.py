@@ -61,6 +61,23 @@ def test_the_summary_groups_failures_with_their_advice_and_says_how_to_go_on():
     assert "channel_missing (1 channel)" in said and "youtube.com/@gone" in said
 
 
+@pytest.mark.django_db
+def test_the_summary_says_what_is_held_back_by_whom_and_what_to_do():
+    session, paused = make_session(), make_channel(state="paused")
+    for _ in range(2):
+        make_video(session=session, channel=paused)
+    make_video(session=session, wanted="pause")
+    Scan.objects.create(session=session, channel=paused)
+    said = list(console.summary(session_report(session), session_progress(session)))
+    assert said[1:] == [
+        "2 videos are held back: their channel is paused. Resume it under Channels in the admin.",
+        "1 video is held back: staff paused it. Resume it under Videos in the admin.",
+        "1 channel is not listed: it is paused. Resume it under Channels in the admin.",
+    ]
+    assert "3 held back" in console.headline(session_progress(session))
+    assert session_report(session)["totals"]["held_back"] == 3
+
+
 def test_a_finding_that_is_not_good_comes_with_its_fix():
     assert list(console.finding_lines([Finding("clock", "fine"), Finding("ffmpeg", "none", "Install it.")])) == [
         "ok   clock: fine",
@@ -72,3 +89,8 @@ def test_a_finding_that_is_not_good_comes_with_its_fix():
 def test_a_refused_row_is_one_sentence_with_place_value_and_remedy():
     line = console.problem_line({"source": "a.csv", "row": 3, "value": "x", "message": "Not a channel."})
     assert line == "a.csv, row 3: [x] Not a channel."
+
+
+def test_a_note_is_called_so():
+    problem = {"source": "a.csv", "row": None, "value": "Shoe size", "message": "Not read.", "is_note": True}
+    assert console.problem_line(problem) == "Note: a.csv: [Shoe size] Not read."

@@ -138,6 +138,17 @@ def test_what_was_begun_is_kept_for_the_next_attempt_and_cleared_away_after_the_
     assert not Attempt.objects.filter(upload__isnull=False).exists()
 
 
+def test_what_a_killed_worker_had_stored_but_not_recorded_is_removed(store, folder):
+    make_video()
+    run(store, FakeSource())
+    (orphan,) = files(folder)
+    Attempt.objects.update(outcome="lost")
+    Video.objects.update(status="pending", storage_key="", next_attempt_at=Now())
+    _, video = run(store, FakeSource())
+    assert not orphan.exists()
+    assert files(folder) == [folder / video.storage_key]
+
+
 def test_a_zombie_changes_nothing_and_leaves_no_object(store, folder):
     make_video()
     claim = leases.claim("w")

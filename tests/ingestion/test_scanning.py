@@ -298,6 +298,7 @@ def test_a_failure_in_the_middle_keeps_what_was_listed_and_is_tried_again():
     scan = scanning.claim_scan("w")
     run(scan, FakeListing(entries(60)))
     assert (Video.objects.count(), scan.state, scan.new, scan.already_stored) == (60, "done", 60, 0)
+    assert scan.error_kind == "", "what went wrong before is over"
 
 
 def test_network_trouble_ends_after_three_attempts():

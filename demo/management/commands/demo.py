@@ -23,6 +23,7 @@ class Command(BaseCommand):
         "the admin at 127.0.0.1:8000, with an example sheet downloading. With --once: the sheet to its end, without the admin."
     )
     requires_system_checks = ()
+    _is_told_alone = False
 
     def add_arguments(self, parser):
         parser.add_argument("--once", action="store_true", help="run the sheet to its end and exit with the code of mass_download")
@@ -35,13 +36,14 @@ class Command(BaseCommand):
         parser.add_argument("--keep", action="store_true", help="look at a finished demo again instead of beginning anew")
 
     def handle(self, *args, once, input, report_file, limit, quality, port, fresh, keep, **options):
+        signal.signal(signal.SIGTERM, self._end)
         folder = settings.VAR_DIR / "demo"
         finished = folder / "finished"
         if fresh or (finished.exists() and not keep and not once):
             self.stdout.write("Beginning with an empty archive.")
             forget(folder)
         finished.unlink(missing_ok=True)
-        words = [word for sheet in input or sorted(SHEETS.iterdir()) for word in ("--input", str(sheet))]
+        words = [word for sheet in input or sorted(SHEETS.iterdir(), reverse=True) for word in ("--input", str(sheet))]
         words += [word for name, value in (("--limit", limit), ("--quality", quality)) if value for word in (name, value)]
         self.stdout.write("Starting PostgreSQL, an S3 server and a local stand-in for YouTube...")
         with open_world(folder, dict(os.environ)) as world:
@@ -55,11 +57,19 @@ class Command(BaseCommand):
         (world.folder / "finished").touch()
         return code
 
+    def _end(self, number: int, frame: object) -> None:
+        """SIGTERM comes to us alone, Ctrl-C in a terminal to all children as well."""
+        self._is_told_alone = True
+        raise KeyboardInterrupt
+
     def _patiently(self, process: subprocess.Popen) -> int:
-        """Ctrl-C reaches the child as well: wait for it to hand its work back."""
+        """Wait for a child; when we are to end, so is it, but it hands its work back first."""
         while True:
-            with suppress(KeyboardInterrupt):
+            try:
                 return process.wait()
+            except KeyboardInterrupt:
+                if self._is_told_alone:
+                    process.terminate()
 
     def _serve(self, world: World, words: list[str], port: int) -> int:
         _refuse_taken(port)
@@ -93,10 +103,12 @@ class Command(BaseCommand):
                     told = True
                     self.stdout.write("The example sheet is done. The admin stays; stop with Ctrl-C.")
                 time.sleep(0.5)
+            self._is_told_alone = True
         except KeyboardInterrupt:
             return 0
         finally:
-            progress.send_signal(signal.SIGINT)
+            if self._is_told_alone:
+                progress.terminate()
             if self._patiently(progress) in (0, 1):
                 (world.folder / "finished").touch()
         self.stderr.write("The web server or the workers ended by themselves; see above.")

@@ -10,9 +10,11 @@ import psutil
 import pytest
 
 from ingestion.store import Store
-from ingestion.streams import ffmpeg, muxing, spooling
+from ingestion.streams import feeding, ffmpeg, muxing, spooling
+from ingestion.streams.ranges import Meter, Track, Window
+from tests.ingestion.media.origin import HttpSource
 from tests.ingestion.media.stores import uploads_left
-from tests.ingestion.test_streams.transfers import move
+from tests.ingestion.test_streams.transfers import PART_SIZE, make_format, move
 
 WAYS = {"copy": ("both.mp4",), "mux": ("picture.mp4", "sound.m4a")}
 PATIENCE_SECONDS = 20
@@ -104,6 +106,59 @@ def test_a_memory_file_gives_back_what_was_taken():
         assert (piece.read(), memory.held) == (b"b" * 4096, 8192)
         memory.free(piece)
         assert (memory.size, memory.held, os.fstat(memory.fd).st_blocks * 512) == (8192, 4096, 4096)
+
+
+def test_a_part_leaves_memory_only_when_the_storage_has_it(origin, moto_store, monkeypatch):
+    events = []
+    put, free = moto_store._place.client.upload_part, muxing.MemoryFile.free
+
+    def upload_part(**parameters):
+        answer = put(**parameters)
+        events.append(("stored", (parameters["PartNumber"] - 1) * PART_SIZE))
+        return answer
+
+    monkeypatch.setattr(moto_store._place.client, "upload_part", upload_part)
+    monkeypatch.setattr(muxing.MemoryFile, "free", lambda self, piece: events.append(("freed", piece.offset)) or free(self, piece))
+    moved = move(WAYS["mux"], origin=origin, store=moto_store)
+    offsets = range(0, moved.stored.size, PART_SIZE)
+    assert sorted(offset for event, offset in events if event == "freed") == list(offsets)
+    assert all(events.index(("stored", offset)) < events.index(("freed", offset)) for offset in offsets)
+
+
+def test_a_part_that_the_storage_refused_stays_in_memory():
+    class Refusing:
+        def put_part(self, number, piece):
+            raise ConnectionError("no storage")
+
+    with muxing.MemoryFile("massdl-test") as memory:
+        os.write(memory.fd, b"a" * 4096)
+        with pytest.raises(ConnectionError):
+            muxing._move(memory, memory.piece(0, 4096), Refusing(), 1)
+        assert (memory.held, memory.piece(0, 4096).read()) == (4096, b"a" * 4096)
+
+
+@pytest.mark.parametrize("server", ["moto", "rclone"])
+def test_the_memory_file_stays_small_however_long_the_video(server, origin, request, monkeypatch):
+    monkeypatch.setattr(muxing, "BACKLOG_LIMIT", 0)
+    monkeypatch.setattr(muxing, "PICTURE_WINDOW", Window(4, 50_000))
+    monkeypatch.setattr(muxing, "SOUND_WINDOW", Window(2, 20_000))
+    monkeypatch.setattr(feeding, "PIPE_SIZE", 65_536)
+    held, piece = [], muxing.MemoryFile.piece
+    monkeypatch.setattr(muxing.MemoryFile, "piece", lambda self, *region: held.append(self.held) or piece(self, *region))
+    moved = move(WAYS["mux"], origin=origin, store=request.getfixturevalue(f"{server}_store"), part_size=65_536)
+    assert moved.stored.size > 2_000_000
+    # the head and two parts, and what the pipes and ffmpeg held when feeding stopped
+    assert max(held) < 3 * 65_536 + 2 * 65_536 + 300_000
+
+
+def test_a_stream_uses_its_few_buffers_again(origin):
+    track = Track(HttpSource(), make_format(origin, "both.mp4"), meter=Meter(), cancel=threading.Event())
+    buffers, content = set(), b""
+    for piece in track.stream(Window(3, 100_000)):
+        buffers.add(id(piece.obj))
+        content += piece
+    assert len(buffers) == 3
+    assert content == origin.files["both.mp4"]
 
 
 ENDLESS = ["-f", "lavfi", "-re", "-i", "anullsrc", "-f", "null", "-"]
