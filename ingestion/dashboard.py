@@ -71,7 +71,7 @@ def _tiles() -> list[Tile]:
 def _notices(tiles: list[Tile]) -> list[str]:
     """Why nothing moves, in sentences."""
     notices = []
-    if refused := budget.closed_until():
+    if refused := budget.open_until():
         until, kind = refused
         meaning = KINDS.get(kind, KINDS["unknown"]).meaning
         notices.append(f"No requests to YouTube until {date_format(timezone.localtime(until), 'DATETIME_FORMAT')}: {meaning}")

@@ -107,7 +107,7 @@ class _Room:
 def _room() -> _Room | None:
     """None while nothing may be claimed at all."""
     limits = Limits.row()
-    if limits.paused or budget.closed_until():
+    if limits.paused or budget.open_until():
         return None
     if Budget.objects.filter(identity=budget.identity(), refusals__gt=0).exists():
         return _Room(True, 1, 1)

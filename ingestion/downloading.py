@@ -180,7 +180,7 @@ def _stopped(claim: Claim, stop: Stopped) -> None:
 
 
 def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None:
-    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
+    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
     if is_refusal and not leases.refuses_this_video_only(claim, failure.kind):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))

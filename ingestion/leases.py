@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 ANSWERS_COUNT_FOR = timedelta(minutes=2)
 
 LOCK_LIMITS = """
-SELECT clock_timestamp(), coalesce(b.refusals > 0, false), l.paused OR coalesce(b.closed_until > clock_timestamp(), false)
+SELECT clock_timestamp(), coalesce(b.refusals > 0, false), l.paused OR coalesce(b.open_until > clock_timestamp(), false)
            OR coalesce(b.used_this_hour >= %(per_hour)s AND b.hour_started_at > clock_timestamp() - interval '1 hour', false),
        CASE WHEN b.refusals > 0 THEN 1 ELSE l.max_concurrent_channels END,
        CASE WHEN b.refusals > 0 THEN 1 ELSE l.max_concurrent_videos_per_channel END
@@ -218,14 +218,14 @@ def _ended(status: str) -> Case:
 
 
 def _is_refusal(failure: ArchiveError) -> bool:
-    """YouTube itself said so, not our own closed breaker."""
-    return isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
+    """YouTube itself said so, not our own open breaker."""
+    return isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
 
 
 def _outcome_of(failure: ArchiveError) -> str:
     if isinstance(failure, DeferredError):
         return Attempt.Outcome.DEFERRED
-    if isinstance(failure, budget.BreakerClosed | SetupError):
+    if isinstance(failure, budget.BreakerOpen | SetupError):
         return Attempt.Outcome.HANDED_BACK
     return Attempt.Outcome.REFUSED if isinstance(failure, FleetError) else Attempt.Outcome.RETRY
 

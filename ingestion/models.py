@@ -179,8 +179,8 @@ class Budget(models.Model):
     next_slot_at = models.DateTimeField(db_default=Now())
     hour_started_at = models.DateTimeField(db_default=Now())
     used_this_hour = models.PositiveIntegerField(db_default=0, default=0)
-    closed_until = models.DateTimeField(null=True, blank=True, help_text="No request leaves before.")
-    closed_reason = models.CharField(max_length=30, blank=True, db_default="", default="")
+    open_until = models.DateTimeField(null=True, blank=True, help_text="No request leaves before.")
+    open_reason = models.CharField(max_length=30, blank=True, db_default="", default="")
     refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="In a row; each doubles the wait.")
 
     def __str__(self):

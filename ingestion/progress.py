@@ -90,7 +90,7 @@ def session_progress(session: DownloadSession) -> Progress:
     _count_scans(session, progress, all_held=all_held)
     _count_videos(session, progress, all_held=all_held)
     progress.running = _running(session)
-    if closed := budget.closed_until():
+    if closed := budget.open_until():
         progress.refused_until, progress.refused_kind = closed
     return progress
 

@@ -37,16 +37,16 @@ class LimitsAdmin(ModelAdmin):
 
 @admin.register(Budget)
 class BudgetAdmin(ReadOnlyAdmin):
-    list_display = ("identity", "state", "used", "closed_until", "problem", "refusals")
+    list_display = ("identity", "state", "used", "open_until", "problem", "refusals")
     fieldsets = (
         (None, {"fields": (("identity", "state"), ("used", "hour_started_at"), "next_slot_at")}),
-        ("Refused by YouTube", {"fields": (("closed_until", "refusals"), ("problem", "what_it_means"))}),
+        ("Refused by YouTube", {"fields": (("open_until", "refusals"), ("problem", "what_it_means"))}),
     )
     readonly_fields = ("state", "used", "problem", "what_it_means")
 
     @display(description="requests")
     def state(self, budget):
-        closed = budget.closed_until and budget.closed_until > timezone.now()
+        closed = budget.open_until and budget.open_until > timezone.now()
         return label("Stopped", "danger") if closed else label("Allowed", "success")
 
     @display(description="used this hour")
@@ -55,11 +55,11 @@ class BudgetAdmin(ReadOnlyAdmin):
 
     @display(description="why")
     def problem(self, budget):
-        return kind_label(budget.closed_reason, MEANINGS)
+        return kind_label(budget.open_reason, MEANINGS)
 
     @display(description="what this means")
     def what_it_means(self, budget):
-        return MEANINGS.get(budget.closed_reason, NOTHING)
+        return MEANINGS.get(budget.open_reason, NOTHING)
 
 
 @admin.register(Worker)

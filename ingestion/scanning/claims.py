@@ -112,7 +112,7 @@ def hand_back_scan(scan: Scan) -> None:
 def fail_scan(scan: Scan, failure: ArchiveError) -> None:
     """Record why a claimed scan ended early, and what follows from it; nothing when it is somebody else's by now."""
     logger.info("%s was not listed: %s", scan.channel.canonical_url, failure, extra={"scan": scan.pk})
-    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerClosed)
+    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
     if is_refusal:
         budget.refused(failure.kind)
     scan.refusals += is_refusal

@@ -1,6 +1,7 @@
 """`read_sheet`: which format a file is, by its content first and its name second, and its reading."""
 
 import json
+import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,6 +26,8 @@ FOREIGN = (
     (b"Rar!", "a compressed archive"),
     (b"{\\rtf", "a text document with formatting"),
 )
+SAMPLE = 20_000  # characters
+MOST_CONTROLS = 0.05
 ACCEPTED = "Give CSV, JSON, plain text or an Excel workbook (.xlsx)."
 
 
@@ -36,6 +39,8 @@ def read_sheet(data: bytes, name: str) -> Sheet:
     text = decode(data)
     if not text.strip():
         raise SheetError("The file is empty.")
+    if _is_binary(text):
+        raise SheetError(f"The file is no text. {ACCEPTED}")
     if text.lstrip()[:9].lower().startswith(("<!doctype", "<html", "<?xml")):
         raise SheetError(f"The file is a web page or XML. {ACCEPTED}")
     form = _format_of(text, PurePosixPath(name).suffix.lower())
@@ -52,6 +57,13 @@ def _refuse_unreadable(data: bytes) -> None:
     for mark, what in FOREIGN:
         if data.startswith(mark):
             raise SheetError(f"The file is {what}. {ACCEPTED}")
+
+
+def _is_binary(text: str) -> bool:
+    """Control characters all over: a picture, a film or a program. A few are borne: exports of old programs have them."""
+    sample = text[:SAMPLE]
+    controls = sum(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in sample)
+    return controls > MOST_CONTROLS * len(sample)
 
 
 def _format_of(text: str, suffix: str) -> Format:

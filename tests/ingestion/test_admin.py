@@ -57,7 +57,7 @@ def make_everything() -> None:
     for status in ("stored", "failed", "unavailable"):
         make_attempt(video=make_video(session=session, status=status), session=session, outcome="failed", error_kind="network")
     make_download(session=session)
-    Budget.objects.create(identity="guest", closed_until=timezone.now() + timedelta(hours=1), closed_reason="bot_check")
+    Budget.objects.create(identity="guest", open_until=timezone.now() + timedelta(hours=1), open_reason="bot_check")
     Worker.objects.create(name="host:supervisor:1", queue="download")
 
 

@@ -46,7 +46,7 @@ def test_the_hours_allowance_is_not_overdrawn_and_says_until_when(settings, wait
         budget.spend(sleep=waits.append)
     assert caught.value.kind == "budget_spent"
     assert caught.value.not_before == Budget.objects.get().hour_started_at + timedelta(hours=1)
-    assert budget.closed_until()[1] == "budget_spent"
+    assert budget.open_until()[1] == "budget_spent"
     Budget.objects.update(hour_started_at=timezone.now() - timedelta(hours=1))
     budget.spend(sleep=waits.append)
     assert Budget.objects.get().used_this_hour == 1
@@ -58,19 +58,19 @@ def test_a_refusal_stops_everybody_and_doubles_only_when_it_comes_again(settings
     assert budget.refused("rate_limited") == first, "one refusal that several workers saw"
     with pytest.raises(FleetError) as caught:
         budget.spend(sleep=waits.append)
-    assert isinstance(caught.value, budget.BreakerClosed)
-    Budget.objects.update(closed_until=timezone.now())
+    assert isinstance(caught.value, budget.BreakerOpen)
+    Budget.objects.update(open_until=timezone.now())
     second = budget.refused("bot_check")
     assert (second - timezone.now()).total_seconds() == pytest.approx(120, abs=10)
 
 
-def test_an_answer_after_the_wait_opens_the_breaker(settings):
+def test_an_answer_after_the_wait_closes_the_breaker(settings):
     budget.refused("bot_check")
     assert not budget.accepted(), "an answer that was on its way when YouTube refused proves nothing"
-    Budget.objects.update(closed_until=timezone.now())
+    Budget.objects.update(open_until=timezone.now())
     assert budget.accepted()
-    assert Budget.objects.values_list("refusals", "closed_reason", "closed_until").get() == (0, "", None)
-    assert budget.closed_until() is None
+    assert Budget.objects.values_list("refusals", "open_reason", "open_until").get() == (0, "", None)
+    assert budget.open_until() is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -96,7 +96,7 @@ def unwanted_video():
 
 
 def half_open_breaker():
-    Budget.objects.create(identity="guest", refusals=1, closed_until=Now() - timedelta(seconds=1))
+    Budget.objects.create(identity="guest", refusals=1, open_until=Now() - timedelta(seconds=1))
     make_video(), make_video()
 
 
@@ -187,8 +187,8 @@ def test_the_scan_that_is_first_in_line_stays_so_until_somebody_takes_it():
         pytest.param(lambda: DownloadSession.objects.update(state="paused"), id="its session is paused"),
         pytest.param(lambda: Video.objects.update(next_attempt_at=Now() + timedelta(hours=1)), id="not yet"),
         pytest.param(
-            lambda: Budget.objects.create(identity="guest", closed_until=Now() + timedelta(hours=1), closed_reason="captcha"),
-            id="the breaker is closed",
+            lambda: Budget.objects.create(identity="guest", open_until=Now() + timedelta(hours=1), open_reason="captcha"),
+            id="the breaker is open",
         ),
     ],
 )

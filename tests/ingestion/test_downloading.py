@@ -90,7 +90,7 @@ def test_what_youtube_says_of_a_video_is_recorded(store, folder, kind, status):
     make_video()
     done, video = run(store, FakeSource(failure=error(kind, "raw")))
     assert not done and (video.status, video.error_kind) == (status, kind)
-    assert Budget.objects.filter(closed_reason=kind).exists() == (kind == "bot_check")
+    assert Budget.objects.filter(open_reason=kind).exists() == (kind == "bot_check")
     assert files(folder) == []
 
 

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ingestion import leases
-from ingestion.budget import BreakerClosed
+from ingestion.budget import BreakerOpen
 from ingestion.errors import error
 from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from people.models import Channel
@@ -91,11 +91,11 @@ def test_higher_priority_goes_first():
     assert leases.claim("w").video_id == urgent.pk
 
 
-def test_nothing_is_claimed_while_the_breaker_is_closed_and_one_at_a_time_may_probe_after():
+def test_nothing_is_claimed_while_the_breaker_is_open_and_one_at_a_time_may_probe_after():
     make_video(), make_video()
-    Budget.objects.create(identity="guest", closed_until=timezone.now() + timedelta(hours=1), refusals=1, closed_reason="bot_check")
+    Budget.objects.create(identity="guest", open_until=timezone.now() + timedelta(hours=1), refusals=1, open_reason="bot_check")
     assert leases.claim("w") is None
-    Budget.objects.update(closed_until=timezone.now() - timedelta(seconds=1))
+    Budget.objects.update(open_until=timezone.now() - timedelta(seconds=1))
     assert leases.claim("w") is not None
     assert leases.claim("w") is None
 
@@ -155,7 +155,7 @@ def test_transient_failures_end_after_three_attempts():
     assert Video.objects.get().status == "failed"
 
 
-def test_a_video_that_alone_is_refused_does_not_close_the_breaker_for_ever():
+def test_a_video_that_alone_is_refused_does_not_open_the_breaker_for_ever():
     make_video()
     for _ in range(3):
         Video.objects.update(next_attempt_at=Now())
@@ -211,11 +211,11 @@ def test_fail_fast_also_stops_at_a_video_that_took_its_workers_down():
     assert session.state == "paused"
 
 
-def test_videos_stopped_by_the_closed_breaker_never_fail_of_it():
+def test_videos_stopped_by_the_open_breaker_never_fail_of_it():
     make_video()
     for _ in range(5):
         Video.objects.update(next_attempt_at=Now())
-        leases.finish_failed(leases.claim("w"), BreakerClosed("bot_check"))
+        leases.finish_failed(leases.claim("w"), BreakerOpen("bot_check"))
     video = Video.objects.get()
     assert (video.status, video.attempts) == ("pending", 0)
 

@@ -208,11 +208,11 @@ def test_our_own_broken_set_up_pauses_the_session_instead_of_spinning():
     assert scanning.claim_scan("w") is None
 
 
-def test_a_channel_that_alone_is_refused_does_not_close_the_breaker_for_ever():
+def test_a_channel_that_alone_is_refused_does_not_open_the_breaker_for_ever():
     scan = claimed_scan()
     for _ in range(3):
         run(scan, error("captcha"))
-        Budget.objects.update(closed_until=Now())
+        Budget.objects.update(open_until=Now())
         scan = scanning.claim_scan("w") or scan
     assert (scan.state, scan.error_kind) == ("failed", "captcha")
 
@@ -220,7 +220,7 @@ def test_a_channel_that_alone_is_refused_does_not_close_the_breaker_for_ever():
 def test_one_at_a_time_finds_out_whether_youtube_answers_again():
     for _ in range(2):
         Scan.objects.create(session=make_session(), channel=make_channel())
-    Budget.objects.create(identity="guest", refusals=1, closed_until=Now() - timedelta(seconds=1), closed_reason="captcha")
+    Budget.objects.create(identity="guest", refusals=1, open_until=Now() - timedelta(seconds=1), open_reason="captcha")
     assert scanning.claim_scan("w") is not None
     assert scanning.claim_scan("w") is None
 
@@ -287,7 +287,7 @@ def test_channel_problems_are_told_apart(kind, state, channel_state, attempts):
     run(scan, error(kind, "raw"))
     assert (scan.state, scan.error_kind, scan.error_message, scan.attempts) == (state, kind, "raw", attempts)
     assert Channel.objects.get().state == channel_state
-    assert Budget.objects.filter(closed_reason="bot_check").exists() == (kind == "bot_check")
+    assert Budget.objects.filter(open_reason="bot_check").exists() == (kind == "bot_check")
 
 
 def test_a_failure_in_the_middle_keeps_what_was_listed_and_is_tried_again():
@@ -322,7 +322,7 @@ def test_an_abandoned_scan_goes_on_elsewhere_and_the_zombie_writes_nothing():
 
 def test_scans_wait_while_youtube_must_not_be_asked(settings):
     Scan.objects.create(session=make_session(), channel=make_channel())
-    Budget.objects.create(identity="guest", closed_until=Now() + timedelta(hours=1), closed_reason="captcha", refusals=1)
+    Budget.objects.create(identity="guest", open_until=Now() + timedelta(hours=1), open_reason="captcha", refusals=1)
     assert scanning.claim_scan("w") is None
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+import random
 import zipfile
 from datetime import date, datetime
 
@@ -314,3 +315,9 @@ def _edit(data: bytes, member: str, old: bytes, new: bytes) -> bytes:
 
 def test_the_workbooks_of_these_tests_open():
     assert openpyxl.load_workbook(io.BytesIO(make_workbook([["channel"]]))).worksheets[0]["A1"].value == "channel"
+
+
+def test_a_program_a_picture_or_noise_is_no_sheet():
+    noise = random.Random(1).randbytes(5000)
+    with pytest.raises(SheetError, match="no text"):
+        read_sheet(noise, "junk.bin")
