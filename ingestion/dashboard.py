@@ -92,7 +92,7 @@ def _sessions() -> SafeString | None:
             truncatechars(session.source, 50),
             state_label(session),
             progress_cell(tallies[session.pk]),
-            tallies[session.pk].refused,
+            tallies[session.pk].refused_in_words(),
         )
         for session in sessions
     ]

@@ -119,7 +119,7 @@ class DownloadSessionAdmin(ReadOnlyAdmin):
 
     @display(description="not stored")
     def refused(self, session):
-        return f"{session.tally.refused:,}"
+        return session.tally.refused_in_words()
 
     @display(description="options")
     def options_in_words(self, session):

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from django.db.models import Count
+from django.template.defaultfilters import pluralize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -31,6 +32,11 @@ class Tally:
     @property
     def refused(self) -> int:
         return self.videos["failed"] + self.videos["unavailable"]
+
+    def refused_in_words(self) -> str:
+        """Videos that are not stored, and channels that could not be listed."""
+        channels = self.scans["failed"]
+        return f"{self.refused:,}" + (f", and {channels:,} channel{pluralize(channels)}" if channels else "")
 
     def in_words(self) -> str:
         if not self.videos.total():
