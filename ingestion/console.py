@@ -9,13 +9,14 @@ from typing import Any, Protocol, TextIO
 from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils import timezone
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 from ingestion.checks import Finding
 from ingestion.progress import CHANNEL_PAUSED, LIMITS_PAUSED, VIDEO_CANCELLED, VIDEO_PAUSED, Progress
 
-TITLE_WIDTH = 44
+TITLE_WIDTH = 32  # with the bar and the amount it fits 80 columns
 
 # Why videos are held back: in words of one, of several, and what staff may do
 HELD_BACK = {
@@ -36,7 +37,7 @@ def display(out: TextIO, *, interval: timedelta) -> Iterator[Display]:
     if not out.isatty():
         yield Lines(out, interval)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", table_column=Column(no_wrap=True)), BarColumn(20), TextColumn("{task.fields[amount]}"))
     with Bars(*columns, console=Console(file=out), transient=True) as bars:
         yield BarsDisplay(bars)
 
@@ -61,19 +62,22 @@ class BarsDisplay:
 
     def __init__(self, bars: Bars):
         self._bars = bars
-        self._all = bars.add_task("session", total=None)
+        self._all = bars.add_task("Session", total=None, amount="")
         self._tasks: dict[int, Any] = {}
 
     def show(self, progress: Progress) -> None:
         done = progress.total - progress.unfinished
-        self._bars.update(self._all, description=headline(progress), completed=done, total=progress.total or None)
+        amount = f"{done} of {_videos(progress.total)}"
+        listed = f"{progress.scans.total() - progress.scans_open} of {progress.scans.total()} channels listed"
+        self._bars.update(self._all, description=listed, completed=done, total=progress.total or None, amount=amount)
         running = {run.video_id: run for run in progress.running}
         for video_id in set(self._tasks) - set(running):
             self._bars.remove_task(self._tasks.pop(video_id))
         for video_id, run in running.items():
             if video_id not in self._tasks:
-                self._tasks[video_id] = self._bars.add_task("  " + run.title[:TITLE_WIDTH], total=None)
-            self._bars.update(self._tasks[video_id], completed=run.bytes_done, total=run.bytes_total)
+                self._tasks[video_id] = self._bars.add_task("  " + run.title[:TITLE_WIDTH], total=None, amount="")
+            of = f" of {_size(run.bytes_total)}" if run.bytes_total else ""
+            self._bars.update(self._tasks[video_id], completed=run.bytes_done, total=run.bytes_total, amount=f"{_size(run.bytes_done)}{of}")
 
 
 def headline(progress: Progress) -> str:
@@ -114,7 +118,10 @@ def _waiting(report: dict[str, Any], progress: Progress) -> str:
     line = f"Still waiting: {_videos(report['totals']['waiting'] - report['totals']['held_back'])}"
     if progress.next_due_at and progress.next_due_at > timezone.now():
         line += f", the first until {timezone.localtime(progress.next_due_at):%Y-%m-%d %H:%M:%S}"
-    return f"{line}. Running workers go on by themselves; so does `mass_download --resume {report['session']['id']}`."
+    resume = f"`mass_download --resume {report['session']['id']}`"
+    return (
+        f"{line}. Go on with {resume}." if progress.state == "paused" else f"{line}. Running workers go on by themselves; so does {resume}."
+    )
 
 
 def _held_back(progress: Progress) -> Iterator[str]:
