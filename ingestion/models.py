@@ -15,8 +15,8 @@ from videos.models import Video
 class DownloadSession(models.Model):
     """What one import or one `mass_download` asked for: a scan for each of its channels, and the options for its videos.
 
-    `options` holds `ingestion.options.Options` as JSON. `problems` are the refused rows of the sheets, each
-    {"source", "row", "value", "message"}.
+    `options` holds `ingestion.options.Options` as JSON. `problems` are the refused rows of the sheets and the
+    notes on them, each {"source", "row", "value", "message", "is_note"}.
     """
 
     class State(models.TextChoices):

@@ -150,7 +150,7 @@ class DownloadSessionAdmin(ReadOnlyAdmin):
         ]
         return table(("Error", "Videos", "Channels", "What this means", "What to do"), rows)
 
-    @display(description="refused rows of the sheet")
+    @display(description="rows refused and notes")
     def refused_rows(self, session):
         names = ("source", "row", "value", "message")
         rows = [tuple(problem.get(name) or NOTHING for name in names) for problem in session.problems[:MOST_PROBLEMS]]

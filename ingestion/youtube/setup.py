@@ -12,7 +12,7 @@ from django.conf import settings
 
 
 def settings_options() -> dict[str, Any]:
-    """Options for `YouTube`: cookies, proxy, JavaScript runtime, ffmpeg; MASSDL_YTDLP_OPTIONS has the last word."""
+    """Options for `YouTube`: cookies, proxy, JavaScript runtime, ffmpeg; MASSDL_YTDLP_OPTIONS overrules all but `client.OURS`."""
     options: dict[str, Any] = {"cachedir": str(settings.VAR_DIR / "yt-dlp"), "ffmpeg_location": settings.FFMPEG or _bundled_ffmpeg()}
     if settings.YTDLP_COOKIES_FILE:
         options["cookiefile"] = settings.YTDLP_COOKIES_FILE

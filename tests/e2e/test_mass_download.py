@@ -1,12 +1,13 @@
 """The main job by the real command, on real parts: PostgreSQL, S3, ffmpeg, yt-dlp against the local stand-in."""
 
 import json
+import re
+import subprocess
 
 import pytest
 
+from ingestion.streams import ffmpeg_path
 from tests.e2e.conftest import run
-
-PLAIN = {"PATH", "HOME"}
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +73,26 @@ def test_a_second_run_downloads_nothing_and_asks_for_no_video(first_run, world):
     # PROGRESS18_ was asked for twice: in its channel and alone
     assert again["totals"]["already_stored"] == report["totals"]["stored"] + 1, outcome.said
     assert {entry["kind"] for entry in world.twin.log()} <= {"browse", "page", "innertube"}, "listings only, no video"
+
+
+def test_every_stored_object_plays_to_its_announced_end_with_its_index_first(first_run, world):
+    _, report, *_ = first_run
+    for video in report["videos"]:
+        if video["status"] != "stored":
+            continue
+        path = world.folder / "s3" / "videos" / video["key"]
+        seconds, complaints = decoded(path)
+        assert complaints == "", video
+        assert seconds == pytest.approx(video["duration"], abs=1.1), video
+        assert index_stands_first(path.read_bytes()), video
+
+
+def decoded(path):
+    """Seconds of a file that ffmpeg decodes, and what it complains of."""
+    command = [ffmpeg_path(), "-nostdin", "-v", "error", "-progress", "pipe:1", "-i", str(path), "-f", "null", "-"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return int(re.findall(r"out_time_us=(\d+)", done.stdout)[-1]) / 1e6, done.stderr
+
+
+def index_stands_first(content):
+    return 0 < content.find(b"moov") < content.find(b"mdat")
