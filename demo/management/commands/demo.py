@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--once", action="store_true", help="run the sheet to its end and exit with the code of mass_download")
-        parser.add_argument("--input", action="append", metavar="FILE", help="a sheet of your own (default: the example sheets)")
+        parser.add_argument("--input", action="append", metavar="FILE", help="a sheet of your own (default: demo/sheets/people.csv)")
         parser.add_argument("--report-file", metavar="FILE", help="with --once: write the report as JSON")
         parser.add_argument("--limit", metavar="N", help="at most N videos per channel")
         parser.add_argument("--quality", metavar="Q", help="the best height up to this one, as in mass_download")
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             self.stdout.write("Beginning with an empty archive.")
             forget(folder)
         finished.unlink(missing_ok=True)
-        words = [word for sheet in input or sorted(SHEETS.iterdir(), reverse=True) for word in ("--input", str(sheet))]
+        words = [word for sheet in input or [SHEETS / "people.csv"] for word in ("--input", str(sheet))]
         words += [word for name, value in (("--limit", limit), ("--quality", quality)) if value for word in (name, value)]
         self.stdout.write("Starting PostgreSQL, an S3 server and a local stand-in for YouTube...")
         with open_world(folder, dict(os.environ)) as world:
@@ -75,8 +75,10 @@ class Command(BaseCommand):
         _refuse_taken(port)
         world.twin.configure(bytes_per_second=WATCHABLE_SPEED)
         password = self._login(world)
-        if world.run("mass_download", *words, "--detach", stdout=subprocess.DEVNULL) not in (0, 1):
-            raise CommandError("The sheet could not be imported; see above.")
+        imported = world.manage("mass_download", *words, "--detach", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said, _ = imported.communicate()
+        if imported.returncode not in (0, 1):
+            raise CommandError(f"The sheet could not be imported. {said}")
         gunicorn = [sys.executable, "-m", "gunicorn", "massdl_site.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
         web = subprocess.Popen([*gunicorn, "--log-level", "warning"], env=world.environment, cwd=settings.BASE_DIR)
         workers = world.manage("workers", "--stop-with-parent")

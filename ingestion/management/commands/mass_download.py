@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from ingestion import api, checks, console
 from ingestion.arguments import count, seconds
@@ -110,7 +111,7 @@ class Command(BaseCommand):
         if not (session := sessions.first()):
             raise CommandError(f"There is no session {wanted}: see the numbers in the admin under Sessions.", returncode=BAD_INPUT)
         due = api.resume(session, retry_failed=options["retry_failed"])
-        self.stdout.write(f"Session {session.pk} goes on: {due} videos are due.")
+        self.stdout.write(f"Session {session.pk} goes on" + (f": {due} video{pluralize(due)} due." if due else "."))
         return session
 
     def _dry_run(self, inputs: api.Inputs, options: Options) -> int:
