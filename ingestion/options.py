@@ -29,7 +29,7 @@ class Options:
 
     def in_words(self) -> str:
         words = [f"quality {self.quality}"]
-        words += [f"at most {self.limit} videos per channel"] if self.limit else []
+        words += [f"at most {self.limit} video{'' if self.limit == 1 else 's'} per channel"] if self.limit else []
         words += [f"{self.max_concurrent} at the same time"] if self.max_concurrent else []
         words += [] if self.skip_existing else ["stored ones again"]
         words += ["failed ones again"] if self.retry_failed else []

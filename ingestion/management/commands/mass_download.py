@@ -77,7 +77,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             return self._dry_run(inputs, chosen)
         session = api.start_session(inputs, options=chosen)
-        self.stdout.write(f"Session {session.pk}: {session.scans.count()} channels from {session.source}; {chosen.in_words()}.")
+        self.stdout.write(f"Session {session.pk}: {_channels(session)} from {session.source}; {chosen.in_words()}.")
         self._tell_refused(session, inputs)
         return self._follow(session, options, refused=api.has_refusals(session.problems))
 
@@ -109,7 +109,8 @@ class Command(BaseCommand):
         if wanted != LATEST:
             sessions = sessions.filter(pk=int(wanted)) if wanted.isdigit() else sessions.none()
         if not (session := sessions.first()):
-            raise CommandError(f"There is no session {wanted}: see the numbers in the admin under Sessions.", returncode=BAD_INPUT)
+            which = "session yet" if wanted == LATEST else f"session {wanted}"
+            raise CommandError(f"There is no {which}: see the numbers in the admin under Sessions.", returncode=BAD_INPUT)
         due = api.resume(session, retry_failed=options["retry_failed"])
         self.stdout.write(f"Session {session.pk} goes on" + (f": {due} video{pluralize(due)} due." if due else "."))
         return session
@@ -213,3 +214,8 @@ class Command(BaseCommand):
 def _goes_on(options: dict[str, Any]) -> bool:
     """Whether an older session is meant: named by --resume, or by --retry-failed without channels."""
     return bool(options["resume"] or (options["retry_failed"] and not options["input"] and not options["channel"]))
+
+
+def _channels(session: DownloadSession) -> str:
+    count = session.scans.count()
+    return f"{count} channel{pluralize(count)}"
