@@ -7,30 +7,41 @@ may probe (`leases.claim` sees to that) until YouTube answers again.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ingestion.errors import FleetError, error
-from ingestion.models import Budget
+from ingestion.models import Budget, Limits
 
 LONGEST_OPENING = timedelta(days=1)
 SLEEP_SLICE_SECONDS = 0.5
 
-RESERVE = """
-UPDATE ingestion_budget SET
-    next_slot_at = greatest(next_slot_at, clock_timestamp()) + %(interval)s,
-    used_this_hour = CASE WHEN hour_started_at <= clock_timestamp() - interval '1 hour' THEN 1 ELSE used_this_hour + 1 END,
-    hour_started_at = CASE WHEN hour_started_at <= clock_timestamp() - interval '1 hour'
-                           THEN clock_timestamp() ELSE hour_started_at END
-WHERE identity = %(identity)s
-  AND (open_until IS NULL OR open_until <= clock_timestamp())
-  AND (used_this_hour < %(per_hour)s OR hour_started_at <= clock_timestamp() - interval '1 hour')
-RETURNING extract(epoch FROM next_slot_at - %(interval)s - clock_timestamp())
+# Minutes since the newest one that is counted, and the counts as they stand at this minute
+MINUTE, NEWEST = "date_trunc('minute', statement_timestamp())", "date_trunc('minute', b.minute_at)"
+PASSED = f"least(61, greatest(0, (extract(epoch FROM {MINUTE} - {NEWEST}) / 60)::int))"
+RECENT = f"(array_fill(0, ARRAY[{PASSED}]) || b.minutes)[1:61]"
+USED = f"(SELECT coalesce(sum(n), 0) FROM unnest({RECENT}) n)"
+# The allowance in force: what staff say, else this host's environment
+PER_SECOND = "coalesce(l.requests_per_second, %(per_second)s)"
+PER_HOUR = "coalesce(l.requests_per_hour, %(per_hour)s)"
+
+RESERVE = f"""
+UPDATE ingestion_budget b SET
+    next_slot_at = greatest(b.next_slot_at, clock_timestamp()) + interval '1 second' / {PER_SECOND},
+    minutes = (coalesce(({RECENT})[1], 0) + 1) || ({RECENT})[2:61],
+    minute_at = greatest({NEWEST}, {MINUTE})
+FROM ingestion_limits l
+WHERE l.id = 1 AND b.identity = %(identity)s
+  AND (b.open_until IS NULL OR b.open_until <= clock_timestamp())
+  AND {USED} < {PER_HOUR}
+RETURNING extract(epoch FROM b.next_slot_at - interval '1 second' / {PER_SECOND} - clock_timestamp())
 """
 
 
@@ -55,22 +66,25 @@ def spend(*, check: Callable[[], None] = lambda: None, sleep: Callable[[float], 
         _raise_if_refused()  # somebody may have been, meanwhile
 
 
+def environment() -> dict[str, Any]:
+    """Parameters of the SQL above: who asks, and the allowance where staff gave none."""
+    return {"identity": identity(), "per_second": settings.REQUESTS_PER_SECOND, "per_hour": settings.REQUESTS_PER_HOUR}
+
+
 def _reserve() -> float:
     """Seconds until the slot that is ours now."""
-    values = {
-        "identity": identity(),
-        "interval": timedelta(seconds=1 / settings.REQUESTS_PER_SECOND),
-        "per_hour": settings.REQUESTS_PER_HOUR,
-    }
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(RESERVE, values)
+            cursor.execute(RESERVE, environment())
             if row := cursor.fetchone():
                 return float(row[0])
-        if Budget.objects.filter(identity=identity()).exists():
-            _raise_if_unaskable()
-        else:
-            Budget.objects.bulk_create([Budget(identity=identity())], ignore_conflicts=True)
+        _make_rows()
+        _raise_if_unaskable()
+
+
+def _make_rows() -> None:
+    Limits.row()
+    Budget.objects.bulk_create([Budget(identity=identity())], ignore_conflicts=True)
 
 
 def _raise_if_unaskable() -> None:
@@ -109,7 +123,7 @@ def refused(kind: str) -> datetime:
             WHERE identity = %(identity)s RETURNING open_until
             """,
             {
-                "base": timedelta(seconds=settings.BREAKER_SECONDS),
+                "base": Limits.row().breaker_time,
                 "longest": LONGEST_OPENING,
                 "kind": kind,
                 "identity": identity(),
@@ -127,11 +141,50 @@ def accepted() -> bool:
     )
 
 
+def probe() -> bool:
+    """Let one request find out now whether YouTube answers again, whatever the breaker's time. False when it is not open."""
+    return bool(_refusals().update(open_until=Now()))
+
+
 def open_until() -> tuple[datetime, str] | None:
     """Until when nothing may be asked, and the kind of refusal; None while requests may leave."""
-    if refused := _refusals().values_list("open_until", "open_reason").first():
-        return refused
-    full = Budget.objects.filter(
-        identity=identity(), used_this_hour__gte=settings.REQUESTS_PER_HOUR, hour_started_at__gt=Now() - timedelta(hours=1)
-    ).values_list(F("hour_started_at") + timedelta(hours=1), flat=True)
-    return (full[0], "budget_spent") if full else None
+    now = state()
+    return (now.closed_until, now.kind) if now.closed_until else None
+
+
+@dataclass(frozen=True)
+class State:
+    """The allowance at one moment. `breaker` is closed (all is well), open (nothing is asked until `closed_until`) or
+    half-open (one request finds out); `kind` says why nothing may be asked, or why the breaker had opened."""
+
+    used_this_hour: int
+    per_hour: int
+    per_second: float
+    breaker: str
+    closed_until: datetime | None
+    kind: str
+    refusals: int
+
+    def as_data(self) -> dict[str, Any]:
+        until = self.closed_until and self.closed_until.isoformat(timespec="seconds")
+        return {**vars(self), "closed_until": until}
+
+
+CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
+
+
+def state() -> State:
+    """The allowance of this host's identity, in two queries."""
+    limits = Limits.row()
+    row = Budget.objects.filter(pk=identity()).first() or Budget(pk=identity(), minute_at=timezone.now())
+    breaker = OPEN if row.open_until and row.open_until > timezone.now() else HALF_OPEN if row.refusals else CLOSED
+    spent_until = row.spent_until(limits.hourly_requests)
+    return State(
+        used_this_hour=row.used_this_hour,
+        per_hour=limits.hourly_requests,
+        per_second=limits.request_rate,
+        breaker=breaker,
+        closed_until=row.open_until if breaker == OPEN else spent_until,
+        kind=row.open_reason if breaker == OPEN else "budget_spent" if spent_until else row.open_reason,
+        refusals=row.refusals,
+    )

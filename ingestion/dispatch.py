@@ -1,89 +1,108 @@
 """Wake-ups: telling workers that there is work. A message says nothing more, so one too many or too few harms nothing."""
 
-from dataclasses import dataclass
+import logging
 from datetime import datetime
+from functools import partial
 
-from django.db import connection
+from django.conf import settings
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from ingestion import budget, leases
-from ingestion.models import Budget, DownloadSession, Limits, Scan
+from ingestion import leases, schedule, turns
+from ingestion.brokers import BrokerAway
+from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, look_at_limits
+from ingestion.models import DownloadSession, Limits, Scan
 from people.models import Channel
 from videos.models import Video
+
+logger = logging.getLogger(__name__)
 
 SCANS, DOWNLOADS = "control", "download"
 TASKS = {SCANS: "ingestion.tasks.scan_due", DOWNLOADS: "ingestion.tasks.download_due"}
 MOST_WAKE_UPS = 64
 
-# What leases.TAKE_ONE would find if it were called again and again: the same conditions, without locks. Each channel is
-# probed for as many rows as it has room for; of the channels where nothing runs, as many count as may be begun.
-COUNT_DUE = """
-WITH running AS MATERIALIZED (SELECT channel_id, session_id FROM videos_video WHERE status = 'downloading'),
-busy AS (SELECT channel_id, count(*) AS videos FROM running GROUP BY channel_id),
-at_work AS (SELECT session_id, count(*) AS videos FROM running GROUP BY session_id),
+# What leases.claims.TAKE_ONE would find if it were called again and again, without locks: each line is probed for as many
+# videos as it has room for; of the channels where nothing runs, as many count as may be begun.
+COUNT_DUE = f"""
+WITH {OPEN_TURNS},
+probed AS (SELECT * FROM open_turn ORDER BY {ORDER} LIMIT %(most)s),
 due AS MATERIALIZED (
-    SELECT c.id AS channel_id, b.videos IS NULL AS is_idle, v.*
-    FROM people_channel c LEFT JOIN busy b ON b.channel_id = c.id
-    CROSS JOIN LATERAL (
-        SELECT v.session_id, v.priority, v.next_attempt_at, (s.options ->> 'max_concurrent')::int - coalesce(a.videos, 0) AS room
-        FROM videos_video v LEFT JOIN ingestion_downloadsession s ON s.id = v.session_id
-        LEFT JOIN at_work a ON a.session_id = s.id
-        WHERE v.channel_id = c.id AND v.status = 'pending' AND v.next_attempt_at <= statement_timestamp() AND v.wanted = 'run'
-          AND (s.id IS NULL OR (s.state NOT IN ('paused', 'cancelled')
-               AND coalesce((s.options ->> 'max_concurrent')::int > coalesce(a.videos, 0), true)))
-        ORDER BY v.priority DESC, v.next_attempt_at, v.id
-        LIMIT least(greatest(%(per_channel)s - coalesce(b.videos, 0), 0), %(most)s)
+    SELECT t.* FROM probed t CROSS JOIN LATERAL (
+        SELECT FROM videos_video v WHERE v.channel_id = t.channel_id AND coalesce(v.session_id, 0) = t.session AND {DUE}
+        ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT least(t.channel_room, t.session_room, %(most)s)
     ) v
-    WHERE c.state <> 'paused' AND (b.videos IS NOT NULL OR (SELECT count(*) FROM busy) < %(channels)s)
 ),
 begun AS (
-    SELECT channel_id FROM due WHERE is_idle GROUP BY channel_id
-    ORDER BY max(priority) DESC, min(next_attempt_at), channel_id LIMIT greatest(%(channels)s - (SELECT count(*) FROM busy), 0)
+    SELECT channel_id FROM due WHERE NOT is_active GROUP BY channel_id
+    ORDER BY max(priority) DESC, min(served_at) NULLS FIRST, channel_id
+    LIMIT greatest(%(channels)s - (SELECT count(*) FROM busy), 0)
 ),
 fitting AS (
-    SELECT count(*) AS videos, min(room) AS room FROM due
-    WHERE NOT is_idle OR channel_id IN (SELECT channel_id FROM begun) GROUP BY session_id
+    SELECT count(*) AS videos, min(session_room) AS room FROM due
+    WHERE is_active OR channel_id IN (SELECT channel_id FROM begun) GROUP BY session
 )
 SELECT least(coalesce(sum(least(videos, room)), 0), %(most)s)::int FROM fitting
 """
 
 
 def ring(queue: str, times: int = 1) -> None:
-    """Send wake-ups to the workers of a queue; with the PostgreSQL broker they leave with the transaction around."""
+    """Send wake-ups to the workers of a queue, to arrive when the transaction around is committed, and not before.
+
+    In PostgreSQL they are part of it. Another broker that is away stops nobody: the rows say what is due, and tick rings
+    for it again.
+    """
+    if settings.BROKER == "postgres":
+        send(queue, times)
+    else:
+        transaction.on_commit(partial(_send_if_possible, queue, times))
+
+
+def send(queue: str, times: int = 1) -> None:
+    """Send wake-ups now. Raises BrokerAway at the first that does not go."""
+    broker = get_broker(queue)
     for _ in range(times):
-        async_task(TASKS[queue], cluster=queue)
+        async_task(TASKS[queue], cluster=queue, broker=broker)
+
+
+def _send_if_possible(queue: str, times: int) -> None:
+    try:
+        send(queue, times)
+    except BrokerAway as exc:
+        logger.warning("no wake-up could be sent to the queue %s: %s", queue, exc)
 
 
 def tick() -> None:
-    """What every supervisor does every few seconds: reap, finish sessions, wake up workers for what is due."""
+    """What every supervisor does every few seconds: reap, finish sessions, start what the schedule says, wake up workers."""
     if Video.objects.abandoned().exists():
         leases.reap()
     finish_sessions()
     reopen_sessions()
+    schedule.rescan_due(Limits.row())
+    turns.refresh()
     top_up(DOWNLOADS, due_videos())
     top_up(SCANS, due_scans())
 
 
 def due_videos() -> int:
-    """How many videos claims would give at this moment, MOST_WAKE_UPS at most; 0 when a claim would come back empty.
+    """How many videos claims would give at this moment, by the turns as they stand; MOST_WAKE_UPS at most.
 
-    A hint and no promise: it locks nothing, and says too few where a full session's videos stand before others.
+    A hint and no promise: it locks nothing, and looks at the first lines only.
     """
-    room = _room()
-    if room is None or (room.is_probing and _running_scans().exists()) or not _something_waits_in_an_open_session():
+    room = look_at_limits()
+    if room.is_closed or room.hold or (room.is_probing and _running_scans().exists()):
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_DUE, {"channels": room.channels, "per_channel": room.videos_per_channel, "most": MOST_WAKE_UPS})
+        cursor.execute(COUNT_DUE, {**room.parameters(), "most": MOST_WAKE_UPS})
         return cursor.fetchone()[0]
 
 
 def due_scans() -> int:
     """How many scans `claim_scan` would give at this moment, MOST_WAKE_UPS at most."""
-    room = _room()
-    if room is None:
+    room = look_at_limits()
+    if room.is_closed:
         return 0
     if room.is_probing and (_live_scans().exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()):
         return 0
@@ -92,34 +111,7 @@ def due_scans() -> int:
 
 def next_scan() -> tuple[int, datetime] | None:
     """The scan that is first in line and when it became due; as long as nobody takes one it stays the same."""
-    return _claimable_scans().order_by("next_attempt_at", "id").values_list("pk", "next_attempt_at").first()
-
-
-@dataclass(frozen=True)
-class _Room:
-    """The limits in force; see `leases.Room`, which holds the lock that this one does without."""
-
-    is_probing: bool
-    channels: int
-    videos_per_channel: int
-
-
-def _room() -> _Room | None:
-    """None while nothing may be claimed at all."""
-    limits = Limits.row()
-    if limits.paused or budget.open_until():
-        return None
-    if Budget.objects.filter(identity=budget.identity(), refusals__gt=0).exists():
-        return _Room(True, 1, 1)
-    return _Room(False, limits.max_concurrent_channels, limits.max_concurrent_videos_per_channel)
-
-
-def _something_waits_in_an_open_session() -> bool:
-    """Cheap even where a paused session holds a million videos, each of which COUNT_DUE would have to pass over."""
-    waiting = Video.objects.filter(status=Video.Status.PENDING)
-    held = [DownloadSession.State.PAUSED, DownloadSession.State.CANCELLED]
-    is_open = DownloadSession.objects.exclude(state__in=held).filter(Exists(waiting.filter(session=OuterRef("pk"))))
-    return is_open.exists() or waiting.filter(session=None).exists()
+    return _claimable_scans().order_by("session__is_rescan", "next_attempt_at", "id").values_list("pk", "next_attempt_at").first()
 
 
 def _running_scans() -> QuerySet[Scan]:
@@ -138,9 +130,13 @@ def _claimable_scans() -> QuerySet[Scan]:
 
 
 def top_up(queue: str, due: int) -> None:
-    """Send as many wake-ups as work is due and not yet rung for. A broker is asked anew: it caches its size."""
-    if due:
+    """Send as many wake-ups as work is due and not yet rung for; none while the broker is away."""
+    if not due:
+        return
+    try:
         ring(queue, max(due - get_broker(queue).queue_size(), 0))
+    except BrokerAway as exc:
+        logger.warning("the queue %s could not be asked for its size: %s", queue, exc)
 
 
 def finish_sessions() -> int:
@@ -152,7 +148,7 @@ def finish_sessions() -> int:
 
 
 def reopen_sessions() -> int:
-    """Run finished sessions on whose videos staff want tried again. Returns how many."""
-    videos = Video.objects.unfinished().filter(session=OuterRef("pk"))
-    finished = DownloadSession.objects.filter(Exists(videos), state=DownloadSession.State.FINISHED)
-    return finished.update(state=DownloadSession.State.RUNNING, finished_at=None)
+    """Run ended sessions on whose videos staff want tried again. Returns how many."""
+    videos = Video.objects.filter(session=OuterRef("pk"), status=Video.Status.PENDING)
+    ended = DownloadSession.objects.filter(state__in=[DownloadSession.State.FINISHED, DownloadSession.State.CANCELLED])
+    return ended.filter(Exists(videos)).update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)

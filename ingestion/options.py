@@ -9,11 +9,18 @@ QUALITIES = ("best", "2160p", "1440p", "1080p", "720p", "480p", "360p", "audio")
 
 @dataclass(frozen=True)
 class Options:
-    """`max_concurrent` and `limit` (videos per channel) are None for no bound of the session's own."""
+    """None is no bound of the session's own: the limits of the system and of the channel hold in any case.
+
+    `max_concurrent` counts all videos of the session that run at the same time, `max_concurrent_per_channel` those of
+    one channel; `limit` is the most videos taken of a channel.
+    """
 
     quality: str = "720p"
     skip_existing: bool = True
     max_concurrent: int | None = None
+    max_concurrent_channels: int | None = None
+    max_concurrent_per_channel: int | None = None
+    max_attempts: int | None = None
     limit: int | None = None
     retry_failed: bool = False
     continue_on_error: bool = True
@@ -31,6 +38,9 @@ class Options:
         words = [f"quality {self.quality}"]
         words += [f"at most {self.limit} video{'' if self.limit == 1 else 's'} per channel"] if self.limit else []
         words += [f"{self.max_concurrent} at the same time"] if self.max_concurrent else []
+        words += [f"from {self.max_concurrent_channels} channels"] if self.max_concurrent_channels else []
+        words += [f"{self.max_concurrent_per_channel} of one channel"] if self.max_concurrent_per_channel else []
+        words += [f"{self.max_attempts} attempt{'' if self.max_attempts == 1 else 's'}"] if self.max_attempts else []
         words += [] if self.skip_existing else ["stored ones again"]
         words += ["failed ones again"] if self.retry_failed else []
         words += [] if self.continue_on_error else ["stop at the first failure"]
@@ -76,6 +86,9 @@ _ALLOWED = {
     "quality": _Quality(),
     "skip_existing": _Flag(),
     "max_concurrent": _Count(),
+    "max_concurrent_channels": _Count(),
+    "max_concurrent_per_channel": _Count(),
+    "max_attempts": _Count(),
     "limit": _Count(),
     "retry_failed": _Flag(),
     "continue_on_error": _Flag(),

@@ -3,9 +3,8 @@
 import random
 from datetime import datetime, timedelta
 
-from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError
+from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError, StaffError
 
-BACKOFF_CAP = timedelta(minutes=10)
 DEFERRED_LOOK = timedelta(hours=1)
 SETUP_LOOK = timedelta(minutes=1)  # its session is paused as well; nobody must spin meanwhile
 
@@ -17,14 +16,15 @@ def next_attempt(
     *,
     max_attempts: int = 3,
     base: timedelta = timedelta(seconds=1),
+    cap: timedelta = timedelta(minutes=10),
     jitter: float | None = None,
 ) -> datetime | None:
     """When to try again after `attempts` spent attempts (this one included), or None for never.
 
-    Transient errors wait base, 2 base, 4 base... up to BACKOFF_CAP, lengthened by up to a fifth; `jitter` from 0 to 1
+    Transient errors wait base, 2 base, 4 base... up to `cap`, lengthened by up to a fifth; `jitter` from 0 to 1
     says how much, None draws it.
     """
-    if isinstance(error, PermanentError):
+    if isinstance(error, PermanentError | StaffError):
         return None
     if isinstance(error, DeferredError):
         return max(error.not_before or now + DEFERRED_LOOK, now)
@@ -35,9 +35,9 @@ def next_attempt(
     if attempts >= max_attempts:
         return None
     spread = random.random() if jitter is None else jitter
-    return now + min(base * 2 ** (attempts - 1), BACKOFF_CAP) * (1 + spread / 5)
+    return now + min(base * 2 ** (attempts - 1), cap) * (1 + spread / 5)
 
 
 def spends_attempt(error: ArchiveError) -> bool:
     """Whether the attempt counts against the video: not when the reason was the clock, YouTube's patience or ourselves."""
-    return not isinstance(error, DeferredError | FleetError | SetupError)
+    return not isinstance(error, DeferredError | FleetError | SetupError | StaffError)

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -29,14 +29,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing, fail when a file is out of date")
     check = parser.parse_args(arguments).check
     read_settings()
-    for path, wanted in made_files(ROOT).items():
+    return write(made_files(ROOT), ROOT, check=check)
+
+
+def write(files: Mapping[Path, str], root: Path, *, check: bool) -> int:
+    """Bring the files to their text, or (`check`) stop at the first that has another one; returns the exit code."""
+    for path, wanted in files.items():
         if path.read_text(encoding="utf-8") == wanted:
             continue
         if check:
-            sys.stderr.write(f"{path.relative_to(ROOT)} is out of date: run `make docs`.\n")
+            sys.stderr.write(f"{path.relative_to(root)} is out of date: run `make docs`.\n")
             return 1
         path.write_text(wanted, encoding="utf-8")
-        sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+        sys.stdout.write(f"wrote {path.relative_to(root)}\n")
     return 0
 
 

@@ -66,6 +66,7 @@ UNFOLD = {
                     _item("Sessions", "playlist_play", "ingestion", "downloadsession"),
                     _item("Scans", "travel_explore", "ingestion", "scan"),
                     _item("Attempts", "history", "ingestion", "attempt"),
+                    {"title": "What errors mean", "icon": "help", "link": reverse_lazy("errors")},
                 ],
             },
             {

@@ -2,10 +2,12 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from ingestion.admin.handbook import show_errors
 from massdl_site import accounts, health  # noqa: F401 - accounts registers users and groups
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("healthz", health.healthz),
+    path("admin/errors/", admin.site.admin_view(show_errors), name="errors"),
     path("admin/", admin.site.urls),
 ]

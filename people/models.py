@@ -1,5 +1,6 @@
 """People and the channels where they publish."""
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Concat, Lower
@@ -65,6 +66,18 @@ class Channel(models.Model):
     kind = models.CharField(max_length=10, choices=Kind, db_default=Kind.CHANNEL, default=Kind.CHANNEL)
     title = models.CharField(max_length=300, blank=True, db_default="", default="")
     state = models.CharField(max_length=10, choices=State, db_default=State.ACTIVE, default=State.ACTIVE)
+    max_concurrent_videos = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Videos of this channel that are downloaded at the same time. Blank: as the limits say.",
+    )
+    rescan_every_hours = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How often it is looked at for new videos. Blank: as the limits say.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_scanned_at = models.DateTimeField(null=True, blank=True)
     listed_whole_at = models.DateTimeField(null=True, blank=True)

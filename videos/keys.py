@@ -1,8 +1,11 @@
 """Object keys: ASCII, no title, unique for each attempt so that no late writer can overwrite anything."""
 
+import re
 from uuid import UUID
 
 from django.utils.text import slugify
+
+_KEY = re.compile(r"(?:[\w-]+/){2,3}([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,18})\.\w{1,10}", re.ASCII)
 
 
 def key_stem(
@@ -18,3 +21,9 @@ def key_stem(
         return rest
     slug = slugify(person_name)[:60].strip("-")
     return f"{slug}-{person_id}/{rest}" if slug else f"{person_id}/{rest}"
+
+
+def read_key(key: str) -> tuple[UUID, int] | None:
+    """The video's uuid and the attempt's id in the key of an object, None for a key of another form."""
+    match = _KEY.fullmatch(key)
+    return (UUID(match[1]), int(match[2])) if match else None

@@ -4,7 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from people.models import Channel, Person
 from videos.querysets import VideoQuerySet
@@ -74,6 +74,7 @@ class Video(models.Model):
 
     # the work
     attempts = models.PositiveSmallIntegerField(db_default=0, default=0)
+    losses = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="Workers that died over it in a row.")
     next_attempt_at = models.DateTimeField(db_default=Now())
     priority = models.SmallIntegerField(db_default=0, default=0, help_text="Higher goes first.")
     wanted = models.CharField(max_length=6, choices=Wanted, db_default=Wanted.RUN, default=Wanted.RUN)
@@ -112,7 +113,13 @@ class Video(models.Model):
             models.Index("person", F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_person_newest"),
             models.Index("session", "status", name="video_session_status"),
             models.Index(
-                "channel", F("priority").desc(), "next_attempt_at", "id", condition=Q(status="pending"), name="video_due_by_channel"
+                "channel",
+                Coalesce("session_id", 0),
+                F("priority").desc(),
+                "next_attempt_at",
+                "id",
+                condition=Q(status="pending", wanted="run"),
+                name="video_by_turn",
             ),
             models.Index(fields=["channel", "id"], condition=Q(status="downloading"), name="video_downloading"),
             models.Index(fields=["error_kind"], condition=Q(error_kind__gt=""), name="video_error_kind"),

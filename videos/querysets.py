@@ -3,7 +3,7 @@
 import re
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from people.models import Person
@@ -44,6 +44,10 @@ class VideoQuerySet(models.QuerySet):
         """Pending, but held back: by staff, or until a later attempt."""
         return self.filter(status="pending").filter(~Q(wanted="run") | Q(next_attempt_at__gt=Now()))
 
+    def cancelled(self):
+        """Left alone because staff cancelled them."""
+        return self.filter(status="skipped", error_kind="cancelled")
+
     def search(self, text: str):
         """By words of the title, a person's name, YouTube's id or a link; text of one or two letters only as an id.
 
@@ -62,11 +66,27 @@ class VideoQuerySet(models.QuerySet):
 
     def retry(self) -> int:
         """Make the retriable ones due at once, with all their attempts before them."""
-        return self.retriable().update(status="pending", wanted="run", attempts=0, next_attempt_at=Now(), error_kind="", error_message="")
+        afresh = {"status": "pending", "wanted": "run", "attempts": 0, "losses": 0, "error_kind": "", "error_message": ""}
+        return self.retriable().update(**afresh, next_attempt_at=Now())
 
     def resume(self) -> int:
-        """Make the waiting ones due at once; their spent attempts still count."""
-        return self.waiting().update(wanted="run", next_attempt_at=Now())
+        """Make the waiting ones due at once, their spent attempts still count; running ones that were to be paused go on."""
+        waiting = self.waiting().update(wanted="run", next_attempt_at=Now())
+        return waiting + self.filter(status="downloading", wanted="pause").update(wanted="run")
+
+    def pause(self) -> int:
+        """Take the unfinished ones out of the work until they are resumed. A running one is not tried again after this try."""
+        return self.unfinished().filter(wanted="run").update(wanted="pause")
+
+    def cancel(self) -> int:
+        """Leave the unfinished ones alone until a retry; a running one is left alone should this try not store it.
+
+        One that was only to be stored anew is still stored as before.
+        """
+        over = Case(When(storage_key__gt="", then=Value("stored")), default=Value("skipped"))
+        kind = Case(When(storage_key__gt="", then=Value("")), default=Value("cancelled"))
+        pending = self.filter(status="pending").update(status=over, wanted="run", error_kind=kind, error_message="")
+        return pending + self.filter(status="downloading").exclude(wanted="cancel").update(wanted="cancel")
 
     def skip(self) -> int:
         """Leave the unstored ones alone for good, or until a retry; what went wrong before stays on record."""

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from ingestion import budget
 from ingestion.errors import ArchiveError, error
 from ingestion.heartbeat import Stopped
-from ingestion.models import DownloadSession, Scan
+from ingestion.models import DownloadSession, Limits, Scan
 from ingestion.options import Options
 from ingestion.scanning.claims import NO_LEASE, ScanLease, ScanLost, claim_scan, fail_scan, hand_back_scan
 from ingestion.scanning.rows import Entry, Tally, count_channel, save_batch, take_over_channel, write_tally
@@ -27,7 +27,7 @@ __all__ = ["ScanLease", "claim_scan", "hand_back_scan", "scan_channel"]
 
 logger = logging.getLogger(__name__)
 
-PAGE, BATCH = 30, 500  # the first batch is small: its downloads start while the listing goes on
+PAGE = 30  # the first batch is small: its downloads start while the listing goes on
 KNOWN_IN_A_ROW = 50
 
 
@@ -72,7 +72,7 @@ def _list(scan: Scan, listing: Any, tally: Tally, found: Callable[[int], None], 
     if delta:
         found(take_over_channel(scan, options, tally))
     entries = itertools.islice(_checked(listing, check), options.limit)
-    for batch in _batches(entries, PAGE if delta else BATCH):
+    for batch in _batches(entries, PAGE if delta else Limits.row().scan_batch_size):
         _know_channel(scan, listing)
         due, rows = save_batch(scan, batch, options, tally)
         for entry in batch:

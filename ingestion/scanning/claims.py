@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
@@ -14,8 +13,8 @@ from django.utils import timezone
 
 from ingestion import budget
 from ingestion.errors import ArchiveError, FleetError, SetupError, error
-from ingestion.leases import lease_length, lock_limits, pause_fail_fast, pause_sessions
-from ingestion.models import Scan
+from ingestion.leases import NO_LEASE, attempts_allowed, lease_length, lock_limits, pause_fail_fast, pause_sessions
+from ingestion.models import Limits, Scan
 from ingestion.retries import next_attempt, spends_attempt
 from people.models import Channel
 from videos.models import Video
@@ -23,7 +22,7 @@ from videos.text import storable
 
 logger = logging.getLogger(__name__)
 
-NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
+RENEW_SECONDS = 5
 
 
 class ScanLost(Exception):
@@ -36,15 +35,18 @@ def scan_lease_length() -> timedelta:
 
 
 class ScanLease:
-    """Keeps a claimed scan ours while its worker waits for YouTube: `keep` is called often and renews now and then."""
+    """Keeps a claimed scan ours while its worker waits for YouTube: `keep` is called often and renews now and then.
+
+    Staff may take a scan away (`steering`), which must be heard within seconds.
+    """
 
     def __init__(self, scan: Scan):
         self._scan = scan
         self._renewed_at = time.monotonic()
 
     def keep(self) -> None:
-        """Raises ScanLost when the scan is somebody else's by now."""
-        if time.monotonic() - self._renewed_at < scan_lease_length().total_seconds() / 3:
+        """Raises ScanLost when the scan is not ours any more."""
+        if time.monotonic() - self._renewed_at < RENEW_SECONDS:
             return
         if not Scan.objects.filter(pk=self._scan.pk, claim_id=self._scan.claim_id).update(lease_expires_at=Now() + scan_lease_length()):
             raise ScanLost
@@ -58,7 +60,7 @@ def claim_scan(owner: str) -> Scan | None:
     """
     with transaction.atomic():
         room = lock_limits()
-        if room.is_held_back or (room.is_probing and _something_runs()):
+        if room.is_closed or (room.is_probing and _something_runs()):
             return None
         _give_up_abandoned()
         waits = Q(state=Scan.State.PENDING, next_attempt_at__lte=Now())
@@ -68,7 +70,7 @@ def claim_scan(owner: str) -> Scan | None:
             .exclude(channel__state=Channel.State.PAUSED)
             .select_for_update(skip_locked=True, of=["self"])
             .select_related("channel__person", "session")
-            .order_by("next_attempt_at", "id")
+            .order_by("session__is_rescan", "next_attempt_at", "id")
             .first()
         )
         if scan is None:
@@ -98,7 +100,7 @@ def _something_runs() -> bool:
 def _give_up_abandoned() -> None:
     """A scan that took every one of its workers down is not given to another."""
     lost = error("lost")
-    spent = Scan.objects.filter(_abandoned(), attempts__gte=settings.MAX_ATTEMPTS)
+    spent = Scan.objects.filter(_abandoned(), attempts__gte=Limits.row().max_attempts)
     spent.update(state=Scan.State.FAILED, error_kind=lost.kind, error_message=lost.message, finished_at=Now(), **NO_LEASE)
 
 
@@ -116,11 +118,11 @@ def fail_scan(scan: Scan, failure: ArchiveError) -> None:
     if is_refusal:
         budget.refused(failure.kind)
     scan.refusals += is_refusal
-    now = timezone.now()
-    base = timedelta(seconds=settings.BACKOFF_BASE_SECONDS)
-    again = next_attempt(failure, scan.attempts, now, max_attempts=settings.MAX_ATTEMPTS, base=base)
+    now, limits = timezone.now(), Limits.row()
+    allowed = attempts_allowed(scan.session_id, limits)
+    again = next_attempt(failure, scan.attempts, now, max_attempts=allowed, base=limits.backoff_base, cap=limits.backoff_cap)
     verdict: dict[str, Any] = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000), "refusals": scan.refusals}
-    if again is None or scan.refusals >= settings.MAX_ATTEMPTS:
+    if again is None or scan.refusals >= allowed:
         verdict |= {"state": Scan.State.FAILED, "finished_at": Now()}
     else:
         verdict |= {"state": Scan.State.PENDING, "next_attempt_at": Now() + (again - now)}

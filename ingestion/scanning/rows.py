@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
+from ingestion import turns
 from ingestion.models import Scan
 from ingestion.options import Options
 from ingestion.scanning.claims import ScanLost, scan_lease_length
@@ -84,15 +85,24 @@ def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tall
         tally.new += due
         _count_known(scan, tally, rows.values(), options)
         write_tally(scan, tally, lease_expires_at=Now() + scan_lease_length())
+        if due:
+            turns.note(scan.channel_id, scan.session_id)
     return due, rows
 
 
 def take_over_channel(scan: Scan, options: Options, tally: Tally) -> int:
-    """What a delta scan may not come across again: make this session responsible for all that the channel still owes."""
+    """What a delta scan may not come across again: make this session responsible for all that the channel still owes.
+
+    A re-scan by the schedule asks for nothing but what is new.
+    """
+    if scan.session.is_rescan:
+        return 0
     others = Video.objects.filter(channel_id=scan.channel_id).exclude(session_id=scan.session_id)
     owed = others.filter(status=Video.Status.PENDING).update(session_id=scan.session_id)
     owed += sum(_retry(others.filter(status__in=statuses), scan) for statuses in _wanted_again(options))
     tally.new += owed
+    if owed:
+        turns.note(scan.channel_id, scan.session_id)
     return owed
 
 
@@ -129,7 +139,7 @@ def _upsert(scan: Scan, batch: Sequence[Entry]) -> dict[str, Row]:
 
 def _take_over(scan: Scan, rows: Collection[Row], options: Options) -> int:
     """Make this session responsible for what it asked for and is not stored yet; returns how many that made due."""
-    others = [row for row in rows if row.session_id != scan.session_id]
+    others = [] if scan.session.is_rescan else [row for row in rows if row.session_id != scan.session_id]
     waiting = Video.objects.filter(pk__in=[row.id for row in others if row.status == "pending"], status="pending")
     owed = waiting.update(session_id=scan.session_id)
     owed += _retry(Video.objects.filter(pk__in=[row.id for row in others if _is_wanted_again(row, options)]), scan)
@@ -137,9 +147,8 @@ def _take_over(scan: Scan, rows: Collection[Row], options: Options) -> int:
 
 
 def _retry(videos: QuerySet, scan: Scan) -> int:
-    return videos.update(
-        session_id=scan.session_id, status="pending", wanted="run", attempts=0, next_attempt_at=Now(), error_kind="", error_message=""
-    )
+    afresh = {"status": "pending", "wanted": "run", "attempts": 0, "losses": 0, "error_kind": "", "error_message": ""}
+    return videos.update(session_id=scan.session_id, next_attempt_at=Now(), **afresh)
 
 
 def _wanted_again(options: Options) -> list[list[str]]:

@@ -1,14 +1,17 @@
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.conf import settings
 
 from demo.world import World, open_world
+from massdl_site.embedded import postgres_url
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,37 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with open_world(folder, dict(os.environ)) as world:
         assert run(world, "migrate", "--verbosity", "0").code == 0
         yield world
+
+
+@pytest.fixture
+def ask(world):
+    """Ask the world's database: the rows of a query."""
+    with psycopg.connect(postgres_url(world.folder / "postgres"), autocommit=True) as connection:
+        yield lambda query, *values: connection.execute(query, values).fetchall()
+
+
+@pytest.fixture
+def count(ask):
+    """How many videos of a channel are in a state."""
+
+    def count(channel: str, status: str) -> int:
+        query = """SELECT count(*) FROM videos_video v JOIN people_channel c ON c.id = v.channel_id
+                   WHERE c.canonical_url LIKE '%%@' || %s AND v.status = %s"""
+        return ask(query, channel, status)[0][0]
+
+    return count
+
+
+def until(fact: Callable[[], bool], wanted: str, seconds: float = 30) -> None:
+    """Wait for a fact; fails with what was wanted when it does not come."""
+    end = time.monotonic() + seconds
+    while not fact():
+        if time.monotonic() > end:
+            pytest.fail(f"{wanted}: not within {seconds} s")
+        time.sleep(0.1)
+
+
+def enlist(world, channel: str) -> None:
+    """Leave a channel to whatever workers there are."""
+    outcome = run(world, "mass_download", "--channel", f"@{channel}", "--detach")
+    assert outcome.code == 0, outcome.said

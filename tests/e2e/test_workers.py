@@ -1,25 +1,14 @@
 """The real workers, killed and stopped while they work."""
 
 import signal
-import time
-from collections.abc import Callable
 
 import psutil
-import psycopg
 import pytest
 
-from massdl_site.embedded import postgres_url
-from tests.e2e.conftest import run, start
+from tests.e2e.conftest import enlist, start, until
 
 TWO = {"MASSDL_DOWNLOAD_WORKERS": "2"}
 SLOW = {"latency": 0.4}
-
-
-@pytest.fixture
-def ask(world):
-    """Ask the world's database: the rows of a query."""
-    with psycopg.connect(postgres_url(world.folder / "postgres"), autocommit=True) as connection:
-        yield lambda query, *values: connection.execute(query, values).fetchall()
 
 
 @pytest.fixture(autouse=True)
@@ -31,39 +20,12 @@ def leave_no_work(world, ask):
     ask("UPDATE ingestion_downloadsession SET state = 'cancelled' WHERE state <> 'finished' RETURNING id")
 
 
-@pytest.fixture
-def count(ask):
-    """How many videos of a channel are in a state."""
-
-    def count(channel: str, status: str) -> int:
-        query = """SELECT count(*) FROM videos_video v JOIN people_channel c ON c.id = v.channel_id
-                   WHERE c.canonical_url LIKE '%%@' || %s AND v.status = %s"""
-        return ask(query, channel, status)[0][0]
-
-    return count
-
-
-def until(fact: Callable[[], bool], wanted: str, seconds: float = 30) -> None:
-    """Wait for a fact; fails with what was wanted when it does not come."""
-    end = time.monotonic() + seconds
-    while not fact():
-        if time.monotonic() > end:
-            pytest.fail(f"{wanted}: not within {seconds} s")
-        time.sleep(0.1)
-
-
 def cluster_of(workers, queue: str) -> psutil.Process | None:
     """The main process of a queue's cluster, once it has a sentinel with workers."""
     for child in psutil.Process(workers.pid).children():
         if child.cmdline()[-2:] == ["--cluster", queue] and child.children() and child.children()[0].children():
             return child
     return None
-
-
-def enlist(world, channel: str) -> None:
-    """Leave a channel to whatever workers there are."""
-    outcome = run(world, "mass_download", "--channel", f"@{channel}", "--detach")
-    assert outcome.code == 0, outcome.said
 
 
 def stop(workers) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from ingestion import budget
 from ingestion.errors import DeferredError, FleetError
-from ingestion.models import Budget
+from ingestion.models import Budget, Limits
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +38,13 @@ def test_a_long_wait_asks_now_and_then_whether_to_go_on(settings, waits):
         budget.spend(check=stop, sleep=waits.append)
 
 
+def spend_at(minutes_ago, times=1):
+    """Requests that left some minutes ago."""
+    budget.spend(sleep=lambda seconds: None)
+    row = Budget.objects.get()
+    Budget.objects.update(minutes=[times, *row.minutes[1:]], minute_at=row.minute_at - timedelta(minutes=minutes_ago))
+
+
 def test_the_hours_allowance_is_not_overdrawn_and_says_until_when(settings, waits):
     settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_HOUR = 1000, 3
     for _ in range(3):
@@ -45,11 +52,51 @@ def test_the_hours_allowance_is_not_overdrawn_and_says_until_when(settings, wait
     with pytest.raises(DeferredError) as caught:
         budget.spend(sleep=waits.append)
     assert caught.value.kind == "budget_spent"
-    assert caught.value.not_before == Budget.objects.get().hour_started_at + timedelta(hours=1)
+    assert timedelta(minutes=60) <= caught.value.not_before - Budget.objects.get().minute_at <= timedelta(minutes=61)
     assert budget.open_until()[1] == "budget_spent"
-    Budget.objects.update(hour_started_at=timezone.now() - timedelta(hours=1))
-    budget.spend(sleep=waits.append)
-    assert Budget.objects.get().used_this_hour == 1
+
+
+@pytest.mark.parametrize(("minutes_ago", "left"), [(0, 0), (30, 0), (60, 0), (61, 3), (600, 3)])
+def test_every_sixty_minutes_keep_to_the_allowance_wherever_they_begin(settings, minutes_ago, left):
+    settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_HOUR = 1000, 3
+    spend_at(minutes_ago, times=3)
+    spent = 0
+    with pytest.raises(DeferredError):
+        while spent < 9:
+            budget.spend(sleep=lambda seconds: None)
+            spent += 1
+    assert spent == left
+    assert Budget.objects.get().used_this_hour == 3 == budget.state().used_this_hour
+
+
+def test_the_allowance_comes_back_as_the_oldest_requests_grow_old(settings):
+    settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_HOUR = 1000, 3
+    spend_at(40, times=2)
+    budget.spend(sleep=lambda seconds: None)
+    minute = timezone.now().replace(second=0, microsecond=0)
+    assert budget.open_until()[0] - minute == timedelta(minutes=21)
+
+
+def test_what_staff_allow_counts_before_what_the_host_was_given(settings, waits):
+    settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_HOUR = 1000, 1000
+    Limits.row()
+    Limits.objects.update(requests_per_hour=2, requests_per_second=5, breaker_seconds=7)
+    for _ in range(2):
+        budget.spend(sleep=waits.append)
+    assert sum(waits) == pytest.approx(0.2, abs=0.1)
+    with pytest.raises(DeferredError):
+        budget.spend(sleep=waits.append)
+    assert budget.refused("captcha") - timezone.now() == pytest.approx(timedelta(seconds=7), abs=timedelta(seconds=2))
+
+
+def test_staff_may_have_the_breaker_probed_before_its_time():
+    assert not budget.probe()
+    budget.refused("bot_check")
+    assert budget.state().breaker == budget.OPEN
+    assert budget.probe()
+    assert (budget.state().breaker, budget.state().kind, budget.state().closed_until) == (budget.HALF_OPEN, "bot_check", None)
+    assert budget.accepted()
+    assert budget.state().breaker == budget.CLOSED
 
 
 def test_a_refusal_stops_everybody_and_doubles_only_when_it_comes_again(settings, waits):

@@ -6,8 +6,9 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from ingestion import dispatch, leases
-from ingestion.models import Budget, DownloadSession, Limits, Scan
+from ingestion import dispatch, leases, turns
+from ingestion.leases import claims
+from ingestion.models import Budget, DownloadSession, Limits, Scan, Turn
 from ingestion.scanning import claim_scan
 from tests.factories import make_channel, make_scan, make_session, make_video
 from videos.models import Video
@@ -19,6 +20,11 @@ HOUR_AWAY, HOUR_AGO = Now() + timedelta(hours=1), Now() - timedelta(hours=1)
 
 def rung(queue):
     return [SignedPackage.loads(message.payload)["func"] for message in OrmQ.objects.filter(key=queue)]
+
+
+def due_videos():
+    turns.refresh()
+    return dispatch.due_videos()
 
 
 def test_a_wake_up_says_nothing_but_where_to_look():
@@ -39,7 +45,7 @@ def test_no_more_is_rung_for_than_the_limits_leave_room_for():
     channel = make_channel()
     for _ in range(5):
         make_video(channel=channel), make_video()
-    assert dispatch.due_videos() == 2
+    assert due_videos() == 2
 
 
 def busy(count=1, **over):
@@ -131,7 +137,7 @@ def half_open_breaker_and_a_probe_that_scans():
 def test_what_is_due_is_what_claims_give(scene, due):
     Limits.row()
     scene()
-    assert dispatch.due_videos() == due
+    assert due_videos() == due
     assert len(list(iter(lambda: leases.claim("host:supervisor:1"), None))) == due
 
 
@@ -140,16 +146,36 @@ def test_no_more_is_counted_than_wake_ups_are_sent():
     channel = make_channel()
     for _ in range(dispatch.MOST_WAKE_UPS + 1):
         make_video(channel=channel)
-    assert dispatch.due_videos() == dispatch.MOST_WAKE_UPS
+    assert due_videos() == dispatch.MOST_WAKE_UPS
 
 
-def test_counting_reads_each_channel_from_the_index_of_what_is_due():
+@pytest.mark.parametrize("query", [dispatch.COUNT_DUE, claims.TAKE_ONE, turns.REFRESH], ids=["counting", "claiming", "refreshing"])
+def test_each_line_is_read_from_the_index_of_what_is_due(query):
+    parameters = {**claims.look_at_limits().parameters(), "most": 64, "owner": "w", "lease": timedelta(seconds=30)}
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN " + dispatch.COUNT_DUE, {"channels": 3, "per_channel": 2, "most": 64})
+        cursor.execute("EXPLAIN " + query, parameters)
         plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "video_due_by_channel" in plan
-    assert "next_attempt_at <= statement_timestamp()" in plan.partition("video_due_by_channel")[2].partition("Filter")[0]
+    assert "video_by_turn" in plan
+    probe = plan.rpartition("video_by_turn")[2].partition("Filter")[0]
+    assert "channel_id = " in probe and "next_attempt_at <= " in probe
+
+
+def test_a_tick_finds_what_staff_made_due_without_a_word_to_anybody():
+    video = make_video(status="failed")
+    dispatch.tick()
+    assert not Turn.objects.exists()
+    Video.objects.all().retry()
+    dispatch.tick()
+    assert rung("download") and Turn.objects.get().channel_id == video.channel_id
+
+
+def test_a_line_that_is_done_has_no_turn():
+    make_video()
+    turns.refresh()
+    leases.claim("w")
+    turns.refresh()
+    assert not Turn.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +222,7 @@ def test_nothing_is_rung_for_what_is_held_back(held):
     Limits.row()
     make_video(session=make_session())
     held()
-    assert dispatch.due_videos() == 0
+    assert due_videos() == 0
 
 
 def test_a_tick_takes_abandoned_videos_back():
@@ -216,8 +242,9 @@ def test_a_session_is_finished_when_nothing_of_it_is_left_to_do():
     assert states == {idle.pk: "finished", scanning.pk: "running", downloading.pk: "running"}
 
 
-def test_a_finished_session_runs_on_when_staff_want_its_video_again():
-    session = make_session(state="finished")
+@pytest.mark.parametrize("state", ["finished", "cancelled"])
+def test_an_ended_session_runs_on_when_staff_want_its_video_again(state):
+    session = make_session(state=state)
     make_video(session=session, status="failed")
     assert dispatch.reopen_sessions() == 0
     Video.objects.all().retry()

@@ -204,7 +204,7 @@ def test_dead_workers_leave_their_scans_at_once_too():
 def test_fail_fast_also_stops_at_a_video_that_took_its_workers_down():
     session = make_session(options={"continue_on_error": False})
     make_video(
-        session=session, status="downloading", claim_id=1, lease_owner="w", lease_expires_at=Now() - timedelta(seconds=1), attempts=3
+        session=session, status="downloading", claim_id=1, lease_owner="w", lease_expires_at=Now() - timedelta(seconds=1), losses=4
     )
     leases.reap()
     session.refresh_from_db()
@@ -242,20 +242,35 @@ def test_handing_back_gives_the_attempt_back():
     assert (video.status, video.attempts, video.claim_id) == ("pending", 0, None)
 
 
-@pytest.mark.parametrize(
-    ("change", "answer"),
-    [
-        pytest.param(lambda v: None, "run", id="nothing changed"),
-        pytest.param(lambda v: Video.objects.update(wanted="cancel"), "cancel", id="video cancelled"),
-        pytest.param(lambda v: Channel.objects.update(state="paused"), "pause", id="channel paused"),
-        pytest.param(lambda v: DownloadSession.objects.update(state="paused"), "pause", id="session paused"),
-        pytest.param(lambda v: DownloadSession.objects.update(state="cancelled"), "cancel", id="session cancelled"),
-    ],
-)
-def test_the_heartbeat_brings_back_what_is_wanted(change, answer):
-    claim = claimed(session=make_session())
-    change(claim)
-    assert leases.renew(claim) == answer
+@pytest.mark.parametrize("told", list(Attempt.Stop))
+def test_the_heartbeat_brings_back_what_the_attempt_was_told(told):
+    claim = claimed()
+    Attempt.objects.update(stop=told)
+    assert leases.renew(claim) == told
+
+
+def test_the_heartbeat_of_a_lost_claim_brings_nothing_back():
+    claim = claimed()
+    Video.objects.update(claim_id=0)
+    assert leases.renew(claim) is None
+
+
+def test_a_lost_attempt_is_given_back_until_too_many_workers_died_over_the_video():
+    make_video()
+    for loss in range(1, leases.reaping.MOST_LOSSES + 1):
+        Video.objects.update(next_attempt_at=Now())
+        assert leases.claim("w")
+        Video.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+        assert leases.reap() == 1
+        video = Video.objects.get()
+        assert (video.attempts, video.losses) == (0, loss)
+    assert (video.status, video.error_kind) == ("failed", "lost")
+
+
+def test_an_attempt_that_ends_in_any_other_way_ends_the_row_of_losses():
+    make_video(losses=3)
+    leases.finish_failed(leases.claim("w"), error("network"))
+    assert Video.objects.get().losses == 0
 
 
 def test_expiring_touches_only_dead_processes_of_this_supervisor():

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingestion.errors import KINDS, ArchiveError, error
-from ingestion.retries import BACKOFF_CAP, DEFERRED_LOOK, next_attempt, spends_attempt
+from ingestion.retries import DEFERRED_LOOK, next_attempt, spends_attempt
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,8 +27,8 @@ def test_the_next_attempt_follows_the_kind(kind, attempts, seconds):
 
 
 def test_backoff_is_capped_and_jitter_adds_a_fifth_at_most():
-    late = next_attempt(error("network"), 30, NOW, max_attempts=99, jitter=1)
-    assert late == NOW + BACKOFF_CAP * 1.2
+    late = next_attempt(error("network"), 30, NOW, max_attempts=99, cap=timedelta(minutes=7), jitter=1)
+    assert late == NOW + timedelta(minutes=7) * 1.2
 
 
 def test_a_premiere_waits_for_its_announced_time_and_never_lies_in_the_past():

@@ -6,9 +6,9 @@ from django.utils import timezone
 
 from ingestion import scanning
 from ingestion.errors import error
-from ingestion.models import Budget, Scan
+from ingestion.models import Budget, Limits, Scan
 from people.models import Channel, ChannelAlias
-from tests.factories import make_channel, make_person, make_session, make_video
+from tests.factories import make_channel, make_person, make_scan, make_session, make_video
 from tests.ingestion.listings import FakeEntry, FakeListing, FakeYouTube, entries
 from videos.models import Video
 
@@ -331,3 +331,34 @@ def test_handing_a_scan_back_makes_it_due_at_once():
     scanning.hand_back_scan(scan)
     again = scanning.claim_scan("w")
     assert (again.pk, again.attempts) == (scan.pk, 1)
+
+
+def test_what_staff_ask_for_goes_before_the_schedules_re_scans():
+    old = make_scan(session=make_session(is_rescan=True), next_attempt_at=Now() - timedelta(hours=1))
+    asked = make_scan()
+    assert [scanning.claim_scan("w").pk, scanning.claim_scan("w").pk] == [asked.pk, old.pk]
+
+
+def test_a_re_scan_by_the_schedule_leaves_other_sessions_their_work():
+    channel = make_channel(listed_whole_at=Now(), external_id="UCfake", title="Fake channel")
+    known = make_video(session=make_session(), channel=channel, external_id="v000001")
+    make_scan(session=make_session(is_rescan=True), channel=channel)
+    scan = scanning.claim_scan("w")
+    run(scan, FakeListing(entries(2)))
+    assert Video.objects.get(pk=known.pk).session_id == known.session_id
+    assert Video.objects.get(external_id="v000000").session_id == scan.session_id
+    assert scan.new == 1
+
+
+def test_the_size_of_the_batches_is_a_limit_that_staff_set():
+    Limits.row()
+    Limits.objects.update(scan_batch_size=50)
+    found = []
+    run(claimed_scan(), FakeListing(entries(100)), found=found)
+    assert found == [30, 50, 20]
+
+
+def test_a_session_may_say_its_own_number_of_attempts():
+    scan = claimed_scan(max_attempts=1)
+    run(scan, FakeListing([], failure=error("network")))
+    assert scan.state == "failed"

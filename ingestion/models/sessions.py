@@ -1,9 +1,8 @@
-"""What was asked for, what was tried, and what all hosts share: sessions, scans, attempts, limits, budget, workers."""
+"""What was asked for and what was tried: sessions, their scans, the attempts at their videos, whose turn it is."""
 
 import uuid
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -31,6 +30,7 @@ class DownloadSession(models.Model):
     problems = models.JSONField(default=list, blank=True)
     state = models.CharField(max_length=10, choices=State, db_default=State.RUNNING, default=State.RUNNING)
     state_reason = models.TextField(blank=True, db_default="", default="", help_text="Why it is paused or was stopped.")
+    is_rescan = models.BooleanField(db_default=False, default=False, help_text="Made by the schedule, to find what is new.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -107,6 +107,11 @@ class Attempt(models.Model):
         HANDED_BACK = "handed_back", "handed back"
         LOST = "lost", "lost with its worker"
 
+    class Stop(models.TextChoices):
+        NONE = "", "go on"
+        PAUSE = "pause"
+        CANCEL = "cancel"
+
     video = models.ForeignKey(Video, models.CASCADE, related_name="tries")
     session = models.ForeignKey(DownloadSession, models.SET_NULL, null=True, blank=True, related_name="attempts")
     number = models.PositiveSmallIntegerField()
@@ -114,6 +119,9 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=12, choices=Outcome, blank=True, db_default="", default="")
+    stop = models.CharField(
+        max_length=6, choices=Stop, blank=True, db_default="", default="", help_text="What staff told the running attempt."
+    )
     error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")
     error_message = models.TextField(blank=True, db_default="", default="", help_text="The raw line, as the failing part said it.")
     way = models.CharField(max_length=5, blank=True, db_default="", default="", help_text="copy, mux or spool.")
@@ -122,6 +130,11 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index("error_kind", models.F("id").desc(), condition=Q(error_kind__gt=""), name="attempt_error_kind"),
+            models.Index(fields=["id"], condition=Q(outcome=""), name="attempt_running"),
+            models.Index(fields=["video"], condition=Q(upload__isnull=False) & ~Q(outcome="stored"), name="attempt_begun_upload"),
+        ]
 
     def __str__(self):
         return f"Attempt {self.number} at {self.video_id}"
@@ -142,62 +155,21 @@ class LiveProgress(models.Model):
         return f"{self.bytes_done} of {self.bytes_total}"
 
 
-class Limits(models.Model):
-    """The one row (id 1) of limits for all hosts. Locking it is the mutex of every claim."""
+class Turn(models.Model):
+    """A hint for claims: one channel of one session (0: videos of no session) that has videos to be worked.
 
-    max_concurrent_channels = models.PositiveSmallIntegerField(
-        db_default=3,
-        default=3,
-        validators=[MinValueValidator(1)],
-        help_text="Channels that are downloaded from at the same time, on all hosts together.",
-    )
-    max_concurrent_videos_per_channel = models.PositiveSmallIntegerField(
-        db_default=2, default=2, validators=[MinValueValidator(1)], help_text="Videos of one channel that are downloaded at the same time."
-    )
-    paused = models.BooleanField(db_default=False, default=False, help_text="Nothing new is claimed while this is set.")
-
-    class Meta:
-        verbose_name_plural = "limits"
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="limits_one_row")]
-
-    def __str__(self):
-        return f"{self.max_concurrent_channels} channels, {self.max_concurrent_videos_per_channel} videos each"
-
-    @classmethod
-    def row(cls) -> "Limits":
-        """The one row, made anew if somebody removed it."""
-        return cls.objects.get_or_create(pk=1)[0]
-
-
-class Budget(models.Model):
-    """The shared allowance of requests to YouTube for one identity, and the breaker that stops them all.
-
-    `next_slot_at` is when the next request may leave (GCRA's theoretical arrival time).
+    Kept fresh by `ingestion.turns`, in an unlogged table without constraints: it can be made anew from the videos at any
+    time, and a row too many or too few costs a moment, never a video. `priority` is that of its first due video.
     """
 
-    identity = models.CharField(max_length=100, primary_key=True, help_text="guest, or the name of the cookies file.")
-    next_slot_at = models.DateTimeField(db_default=Now())
-    hour_started_at = models.DateTimeField(db_default=Now())
-    used_this_hour = models.PositiveIntegerField(db_default=0, default=0)
-    open_until = models.DateTimeField(null=True, blank=True, help_text="No request leaves before.")
-    open_reason = models.CharField(max_length=30, blank=True, db_default="", default="")
-    refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="In a row; each doubles the wait.")
-
-    def __str__(self):
-        return self.identity
-
-
-class Worker(models.Model):
-    """A process that takes work, as it last said of itself."""
-
-    name = models.CharField(max_length=100, primary_key=True, help_text="host:supervisor:process")
-    queue = models.CharField(max_length=20)
-    version = models.CharField(max_length=100, blank=True, db_default="", default="")
-    started_at = models.DateTimeField(db_default=Now())
-    heartbeat_at = models.DateTimeField(db_default=Now())
+    channel = models.ForeignKey(Channel, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+    session = models.BigIntegerField(db_default=0, default=0)
+    priority = models.SmallIntegerField(db_default=0, default=0)
+    has_due = models.BooleanField(db_default=True, default=True)
+    served_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["channel", "session"], name="turn_once")]
 
     def __str__(self):
-        return self.name
+        return f"Channel {self.channel_id} in session {self.session}"

@@ -1,0 +1,165 @@
+"""Taking the next due video, within all limits, and keeping it by renewing its lease."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from ingestion import budget, schedule, turns
+from ingestion.models import Attempt, Limits, Scan
+
+LOCK_LIMITS = f"""
+SELECT l.*, clock_timestamp() AS now, coalesce(b.refusals > 0, false) AS is_probing,
+       coalesce(b.open_until > clock_timestamp() OR {budget.USED} >= {budget.PER_HOUR}, false) AS may_not_ask
+FROM ingestion_limits l LEFT JOIN ingestion_budget b ON b.identity = %(identity)s
+WHERE l.id = 1 FOR UPDATE OF l
+"""
+
+# The lines (ingestion.turns) that may be served at this moment, each with its room: how many more of its videos may run.
+# A channel's own bound takes the place of the system's; a session's can only be narrower.
+OPEN_TURNS = """
+running AS MATERIALIZED (SELECT channel_id, coalesce(session_id, 0) AS session FROM videos_video WHERE status = 'downloading'),
+busy AS (SELECT channel_id, count(*) AS videos FROM running GROUP BY channel_id),
+of_session AS (SELECT session, count(*) AS videos, count(DISTINCT channel_id) AS channels FROM running GROUP BY session),
+of_line AS (SELECT channel_id, session, count(*) AS videos FROM running GROUP BY channel_id, session),
+told AS (
+    SELECT id, (options ->> 'max_concurrent')::int AS videos, (options ->> 'max_concurrent_channels')::int AS channels,
+           (options ->> 'max_concurrent_per_channel')::int AS per_channel
+    FROM ingestion_downloadsession
+    WHERE state NOT IN ('paused', 'cancelled') AND id IN (SELECT session FROM ingestion_turn WHERE has_due)
+),
+line AS (
+    SELECT t.id, t.channel_id, t.session, t.priority, t.served_at, b.videos IS NOT NULL AS is_active,
+           least(
+               (CASE WHEN %(is_probing)s THEN 1 ELSE coalesce(c.max_concurrent_videos, %(per_channel)s) END) - coalesce(b.videos, 0),
+               s.per_channel - coalesce(l.videos, 0)
+           ) AS channel_room,
+           s.videos - coalesce(o.videos, 0) AS session_room,
+           CASE WHEN l.videos IS NULL THEN s.channels - coalesce(o.channels, 0) END AS session_channels
+    FROM ingestion_turn t JOIN people_channel c ON c.id = t.channel_id
+    LEFT JOIN told s ON s.id = t.session
+    LEFT JOIN busy b ON b.channel_id = t.channel_id
+    LEFT JOIN of_session o ON o.session = t.session
+    LEFT JOIN of_line l ON l.channel_id = t.channel_id AND l.session = t.session
+    WHERE t.has_due AND c.state <> 'paused' AND (t.session = 0 OR s.id IS NOT NULL)
+      AND (b.videos IS NOT NULL OR (SELECT count(*) FROM busy) < %(channels)s)
+),
+open_turn AS (
+    SELECT * FROM line WHERE channel_room > 0 AND coalesce(session_room, 1) > 0 AND coalesce(session_channels, 1) > 0
+)
+"""
+ORDER = "priority DESC, is_active DESC, served_at NULLS FIRST, channel_id, session"
+DUE = f"{turns.LINE} AND v.next_attempt_at <= %(now)s"
+
+TAKE_ONE = f"""
+WITH {OPEN_TURNS},
+candidate AS (
+    SELECT v.id, t.id AS turn_id FROM (SELECT * FROM open_turn ORDER BY {ORDER} OFFSET 0) t
+    CROSS JOIN LATERAL (
+        SELECT v.id FROM videos_video v WHERE v.channel_id = t.channel_id AND coalesce(v.session_id, 0) = t.session AND {DUE}
+        ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT 1
+    ) v
+    ORDER BY {ORDER} LIMIT 1
+),
+served AS (UPDATE ingestion_turn SET served_at = %(now)s WHERE id = (SELECT turn_id FROM candidate)),
+locked AS (
+    SELECT id, session_id, attempts FROM videos_video
+    WHERE id = (SELECT id FROM candidate) AND status = 'pending' FOR UPDATE SKIP LOCKED
+),
+attempt AS (
+    INSERT INTO ingestion_attempt (video_id, session_id, number, worker, started_at)
+    SELECT id, session_id, attempts + 1, %(owner)s, %(now)s FROM locked RETURNING id, video_id
+)
+UPDATE videos_video v SET status = 'downloading', claim_id = attempt.id, lease_owner = %(owner)s,
+    lease_expires_at = %(now)s::timestamptz + %(lease)s, attempts = v.attempts + 1
+FROM attempt WHERE v.id = attempt.video_id
+RETURNING v.id, attempt.id, v.session_id, v.attempts
+"""
+
+RENEW = """
+UPDATE videos_video v SET lease_expires_at = clock_timestamp() + %(lease)s
+FROM ingestion_attempt a WHERE a.id = %(attempt)s AND v.id = %(video)s AND v.claim_id = %(attempt)s
+RETURNING a.stop
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A video that is ours for the length of the lease. `attempts` counts this one."""
+
+    video_id: int
+    attempt_id: int
+    session_id: int | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """What may be begun at this moment, on all hosts. `is_closed`: nothing that asks YouTube; `hold` says why downloads
+    must not begin though scans may. `is_probing`: YouTube had refused; one request at a time finds out."""
+
+    now: datetime
+    is_probing: bool
+    is_closed: bool
+    hold: schedule.Hold | None
+    limits: Limits
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.is_probing else self.limits.max_concurrent_channels
+
+    def parameters(self) -> dict[str, object]:
+        """For OPEN_TURNS and DUE."""
+        return {
+            "now": self.now,
+            "is_probing": self.is_probing,
+            "channels": self.channels,
+            "per_channel": self.limits.max_concurrent_videos_per_channel,
+        }
+
+
+def lease_length() -> timedelta:
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def claim(owner: str) -> Claim | None:
+    """Take the next due video within all limits, or None when there is none for now.
+
+    None also comes back when the one candidate's row is locked by somebody's edit: the next wake-up finds it.
+    """
+    return _take(owner) or (_take(owner) if turns.refresh() else None)
+
+
+def _take(owner: str) -> Claim | None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        room = lock_limits()
+        if room.is_closed or room.hold or (room.is_probing and Scan.objects.filter(state=Scan.State.RUNNING).exists()):
+            return None
+        cursor.execute(TAKE_ONE, {**room.parameters(), "owner": owner, "lease": lease_length()})
+        row = cursor.fetchone()
+    return Claim(*row) if row else None
+
+
+def lock_limits() -> Room:
+    """Take the mutex of all claims until the transaction around ends; the next statement sees what others committed."""
+    return look_at_limits(LOCK_LIMITS)
+
+
+def look_at_limits(query: str = LOCK_LIMITS.replace("FOR UPDATE OF l", "")) -> Room:
+    """The limits in force, without the mutex: for hints."""
+    rows = list(Limits.objects.raw(query, budget.environment()))
+    if not rows:
+        Limits.row()
+        rows = list(Limits.objects.raw(query, budget.environment()))
+    limits = rows[0]
+    is_closed = limits.paused or limits.may_not_ask
+    return Room(limits.now, limits.is_probing, is_closed, None if is_closed else schedule.held_until(limits, limits.now), limits)
+
+
+def renew(claim: Claim) -> str | None:
+    """Lengthen the lease; returns what staff told this attempt (`Attempt.Stop`), None when the claim is lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(RENEW, {"lease": lease_length(), "video": claim.video_id, "attempt": claim.attempt_id})
+        row = cursor.fetchone()
+    return Attempt.Stop(row[0]) if row else None

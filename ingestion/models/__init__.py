@@ -1,0 +1,15 @@
+from ingestion.models.fleet import Budget, DayTotal, DownloadWindow, Limits, Worker
+from ingestion.models.sessions import Attempt, DownloadSession, LiveProgress, Scan, Turn
+
+__all__ = [
+    "Attempt",
+    "Budget",
+    "DayTotal",
+    "DownloadSession",
+    "DownloadWindow",
+    "Limits",
+    "LiveProgress",
+    "Scan",
+    "Turn",
+    "Worker",
+]

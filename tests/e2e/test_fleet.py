@@ -1,0 +1,107 @@
+"""Two hosts at once: the shared budget, the breaker, pause and resume, a worker that comes back from the dead."""
+
+import signal
+import time
+from contextlib import ExitStack, contextmanager
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import enlist, run, start, until
+
+FOUR = {"MASSDL_DOWNLOAD_WORKERS": "4"}
+SITE = ("watch", "player")
+
+
+@pytest.fixture(autouse=True)
+def leave_no_work(world, ask):
+    """What one test leaves undone is no other test's work."""
+    world.twin.reset()
+    yield
+    world.twin.reset()
+    assert run(world, "cancel", "--all", "--now").code == 0
+    ask("UPDATE ingestion_limits SET max_concurrent_channels = 3, max_concurrent_videos_per_channel = 2, paused = false RETURNING id")
+    ask("DELETE FROM ingestion_budget RETURNING identity")
+
+
+@contextmanager
+def two_hosts(world, ask, *, env=None):
+    """Two supervisors of four workers each, and limits that let all eight work."""
+    ask("UPDATE ingestion_limits SET max_concurrent_channels = 4, max_concurrent_videos_per_channel = 2 RETURNING id")
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(start(world, "workers", env={**FOUR, **(env or {})})) for _ in range(2)]
+        yield hosts
+        for host in hosts:
+            host.send_signal(signal.SIGINT)
+        for host in hosts:
+            assert host.wait(60) == 0
+
+
+def running(ask):
+    return ask("SELECT count(*) FROM videos_video WHERE status = 'downloading'")[0][0]
+
+
+def test_after_one_refusal_each_worker_asks_once_more_at_most_until_the_probe(world, ask):
+    for channel in ("tiny21", "tiny22", "tiny23", "tiny24"):
+        enlist(world, channel)
+    world.twin.configure(latency=0.3)
+    with two_hosts(world, ask, env={"MASSDL_BREAKER_SECONDS": "6"}):
+        until(lambda: running(ask) == 8, "eight videos run")
+        world.twin.configure(refuse="bot_check", refuse_times=1)
+        until(lambda: ask("SELECT 1 FROM ingestion_budget WHERE refusals > 0"), "YouTube refuses")
+        [(opened_until,)] = ask("SELECT extract(epoch FROM open_until)::float FROM ingestion_budget")
+        until(lambda: time.time() > opened_until, "the breaker's time is over")
+        until(lambda: ask("SELECT 1 FROM ingestion_budget WHERE refusals = 0"), "a probe was answered")
+        asked = [entry["t"] for entry in world.twin.log() if entry["kind"] in SITE]
+        refused_at = opened_until - 6
+        assert len([t for t in asked if refused_at + 0.5 < t < opened_until]) <= 8
+        until(lambda: running(ask) > 1, "everybody works again")
+    given_back = ask(
+        """SELECT v.attempts, v.status, count(*) FILTER (WHERE a.outcome IN ('retry', 'stored', 'failed'))
+           FROM videos_video v JOIN ingestion_attempt a ON a.video_id = v.id
+           WHERE v.id IN (SELECT video_id FROM ingestion_attempt WHERE outcome IN ('refused', 'handed_back')) GROUP BY v.id"""
+    )
+    assert given_back and all(attempts == spent for attempts, _, spent in given_back), "nobody paid an attempt"
+    assert ask("SELECT count(*) FROM ingestion_attempt WHERE outcome = 'refused'") == [(1,)]
+
+
+@pytest.mark.parametrize(("channel", "scope"), [("tiny25", ["--all"]), ("tiny26", ["--channel", "@tiny26"])], ids=["everything", "channel"])
+def test_a_pause_now_stops_the_bytes_and_a_resume_makes_them_flow_again(world, ask, channel, scope):
+    world.twin.configure(bytes_per_second=4_000)
+    enlist(world, channel)
+    with start(world, "workers", env=FOUR):
+        until(lambda: world.twin.counters().get("media_bytes", 0) > 8_000, "bytes flow")
+        paused = run(world, "pause", *scope, "--now")
+        assert paused.code == 0 and "will stop within seconds" in paused.said
+        until(lambda: running(ask) == 0, "what ran is handed back")
+        world.twin.clear_log()
+        stopped = """SELECT DISTINCT v.status, v.attempts FROM videos_video v JOIN ingestion_attempt a ON a.video_id = v.id
+                     JOIN people_channel c ON c.id = v.channel_id WHERE a.stop = 'pause' AND c.canonical_url LIKE '%%@' || %s"""
+        assert ask(stopped, channel) == [("pending", 0)]
+        until(lambda: ask("SELECT 1 FROM ingestion_worker WHERE queue = 'all' AND heartbeat_at > now() - interval '3 s'"), "workers tick")
+        assert world.twin.counters().get("media_bytes", 0) == 0
+        assert run(world, "resume", *scope).code == 0
+        until(lambda: world.twin.counters().get("media_bytes", 0) > 8_000, "bytes flow again")
+
+
+def test_a_worker_that_wakes_after_its_lease_changes_nothing(world, ask, count):
+    world.twin.configure(bytes_per_second=60_000)
+    enlist(world, "tiny27")
+    with start(world, "workers", env={"MASSDL_DOWNLOAD_WORKERS": "2", "MASSDL_LEASE_SECONDS": "4"}):
+        until(lambda: running(ask) == 2, "two videos run")
+        [(video, attempt, owner), *_] = ask("SELECT id, claim_id, lease_owner FROM videos_video WHERE status = 'downloading'")
+        zombie = psutil.Process(int(owner.rpartition(":")[2]))
+        zombie.suspend()
+        world.twin.configure(bytes_per_second=0)
+        until(lambda: ask("SELECT 1 FROM videos_video WHERE id = %s AND status = 'stored'", video), "another worker stores it")
+        before = ask("SELECT row_to_json(v) FROM videos_video v WHERE id = %s", video)
+        zombie.resume()
+        until(lambda: not zombie.is_running() or not busy_with(ask, zombie.pid, video), "the zombie let go")
+        until(lambda: count("tiny27", "stored") == 27, "the whole channel is stored")
+        assert ask("SELECT row_to_json(v) FROM videos_video v WHERE id = %s", video) == before
+        assert ask("SELECT outcome FROM ingestion_attempt WHERE id = %s", attempt) == [("lost",)]
+    assert run(world, "audit").code == 0
+
+
+def busy_with(ask, pid, video):
+    return ask("SELECT 1 FROM videos_video WHERE id = %s AND lease_owner LIKE %s", video, f"%:{pid}")
