@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from ingestion import dispatch
+from ingestion import dispatch, steering
 from ingestion.borrowed import Workers, WorkersFailed, borrowed_workers
 from ingestion.models import DownloadSession, Scan
 from ingestion.options import Options, read_options
 from ingestion.progress import Progress, session_progress
+from ingestion.recovery import recovery_plan, retry_kinds
 from ingestion.reports import session_report
 from people.channel_urls import ChannelUrlError, parse_channel_url
 from people.enrolment import Enrolment, RowOutcome, enrol
@@ -42,10 +43,13 @@ __all__ = [
     "borrowed_workers",
     "has_refusals",
     "is_settled",
+    "look_again",
     "pause",
     "preview",
     "read_inputs",
+    "recovery_plan",
     "resume",
+    "retry_kinds",
     "session_progress",
     "session_report",
     "start_after_import",
@@ -55,6 +59,9 @@ __all__ = [
 
 PATIENCE = timedelta(minutes=1)
 BY_URL = "--channel"
+ASKED_AGAIN = "Another look for new videos"
+HELD = [DownloadSession.State.PAUSED, DownloadSession.State.CANCELLED]
+UNFINISHED = [Scan.State.PENDING, Scan.State.RUNNING]
 
 
 @dataclass
@@ -179,29 +186,51 @@ def start_after_import(
     return reverse("admin:ingestion_downloadsession_change", args=[session.pk])
 
 
+def look_again(channels: QuerySet[Channel], *, user: Any = None) -> list[DownloadSession]:
+    """Look for new videos of these channels now. Returns the sessions that were made: one for all channels that were last
+    worked with the same options.
+
+    Channels that are paused or gone, single videos, and channels that are being listed or wait for it are left out.
+    """
+    with transaction.atomic():
+        wanted = Channel.objects.filter(pk__in=list(channels.values_list("pk", flat=True)), state=Channel.State.ACTIVE)
+        # Locked before it is asked what is under way: whoever asks for the same a moment later finds our scans
+        locked = list(wanted.exclude(kind=Channel.Kind.VIDEO).order_by("pk").select_for_update())
+        scans = Scan.objects.filter(channel__in=locked)
+        still = set(scans.filter(state__in=UNFINISHED).exclude(session__state__in=HELD).values_list("channel", flat=True))
+        newest = dict(scans.order_by("channel_id", "-session_id").distinct("channel_id").values_list("channel_id", "session__options"))
+        groups: dict[Options, list[Channel]] = {}
+        for channel in (channel for channel in locked if channel.pk not in still):
+            options = replace(Options.of(newest.get(channel.pk, {})), skip_existing=True, retry_failed=False)
+            groups.setdefault(options, []).append(channel)
+        return [_start(group, ASKED_AGAIN, [], options, user) for options, group in groups.items()]
+
+
 def pause(session: DownloadSession, reason: str = "") -> bool:
-    """Stop a running session; its running downloads are handed back within a third of a lease. False if it did not run."""
-    running = DownloadSession.objects.filter(pk=session.pk, state=DownloadSession.State.RUNNING)
-    return bool(running.update(state=DownloadSession.State.PAUSED, state_reason=reason))
+    """Stop a running session; its running downloads are handed back within seconds. False if it did not run.
+
+    `ingestion.steering` pauses, resumes and cancels also channels, videos and everything.
+    """
+    return bool(steering.pause(_only(session), now=True, reason=reason).changed)
 
 
 def resume(session: DownloadSession, *, retry_failed: bool = False) -> int:
     """Go on with a session: waiting videos and scans become due, with `retry_failed` the failed and unavailable ones too;
-    what staff skipped stays so.
+    what staff skipped stays so. A cancelled session gets back what was cancelled with it.
 
     Returns how many videos are due through it.
     """
     with transaction.atomic():
-        DownloadSession.objects.filter(pk=session.pk).update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)
+        steering.resume(_only(session))
+        DownloadSession.objects.filter(pk=session.pk).update(state=DownloadSession.State.RUNNING, finished_at=None)
         if retry_failed:
             session.videos.failed_or_unavailable().retry()
-            session.scans.filter(state=Scan.State.FAILED).update(
-                state=Scan.State.PENDING, attempts=0, next_attempt_at=Now(), error_kind="", error_message="", finished_at=None
-            )
-        session.scans.filter(state=Scan.State.PENDING).update(next_attempt_at=Now())
-        session.videos.resume()
-        dispatch.ring(dispatch.SCANS)
+            session.scans.filter(state=Scan.State.FAILED).update(**steering.AFRESH)
     return session.videos.filter(status=Video.Status.PENDING).count()
+
+
+def _only(session: DownloadSession) -> steering.Sessions:
+    return steering.Sessions(DownloadSession.objects.filter(pk=session.pk))
 
 
 def watch(session: DownloadSession, workers: Workers | None = None, *, every: timedelta = timedelta(seconds=1)) -> Iterator[Progress]:

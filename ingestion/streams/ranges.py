@@ -1,6 +1,7 @@
 """A format's bytes, asked for in ranges; every range must come from the same file, whole."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,8 @@ from ingestion.errors import TransientError
 from ingestion.extraction import MediaFormat, MediaSource, RangeAnswer
 
 MIB = 1 << 20
-BLOCK_SIZE = 128 << 10
+BLOCK_SIZE, SMALLEST_BLOCK = 128 << 10, 4 << 10
+QUICK_SECONDS, SLOW_SECONDS = 0.1, 1.0
 RANGE_SIZE = 8 * MIB  # YouTube slows connections that ask for more than about 10 MiB at once
 TRIES = 5
 BACKOFF_SECONDS = 0.1
@@ -62,6 +64,7 @@ class Track:
         self._meter = meter
         self._cancel = cancel
         self._lock = threading.Lock()
+        self._block = BLOCK_SIZE // 8
 
     def blocks(self, first: int, last: int) -> Iterator[bytes]:
         """Bytes first..last in small pieces. A connection that fails is opened again at the byte that was reached.
@@ -132,7 +135,7 @@ class Track:
             self._compare(answer, first)
             left = min(answer.last, last) + 1 - first
             while left > 0:
-                block = answer.read(min(BLOCK_SIZE, left))
+                block = self._read(answer, left)
                 if not block:
                     raise TransientError("network", f"format {self.media.format_id}: {left} bytes missing of {first}-{answer.last}")
                 if self._cancel.is_set():
@@ -141,6 +144,17 @@ class Track:
                 yield block
         finally:
             answer.close()
+
+    def _read(self, answer: RangeAnswer, most: int) -> bytes:
+        """A block, of a size that takes about as long as a stop may wait: reading cannot be interrupted."""
+        started = time.monotonic()
+        block = answer.read(min(self._block, most))
+        took = time.monotonic() - started
+        if took > SLOW_SECONDS:
+            self._block = max(self._block // 2, SMALLEST_BLOCK)
+        elif took < QUICK_SECONDS:
+            self._block = min(self._block * 2, BLOCK_SIZE)
+        return block
 
     def _compare(self, answer: RangeAnswer, first: int) -> None:
         """Raises unless the answer is about the announced file, and about the same one as all answers before."""

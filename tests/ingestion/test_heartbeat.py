@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from ingestion import heartbeat as module
 from ingestion import leases
 from ingestion.heartbeat import Heartbeat, Stopped
-from ingestion.models import LiveProgress
+from ingestion.models import Attempt, LiveProgress
 from tests.factories import make_session, make_video
 from videos.models import Video
 
@@ -49,11 +49,11 @@ def test_a_lost_claim_stops_the_download(heart):
         heart.check()
 
 
-@pytest.mark.parametrize(("wanted", "reason"), [("pause", "pause"), ("cancel", "cancel")])
-def test_staffs_wish_reaches_the_download_with_the_beat(heart, wanted, reason):
-    Video.objects.update(wanted=wanted)
+@pytest.mark.parametrize("told", ["pause", "cancel"])
+def test_staffs_word_reaches_the_download_with_the_beat(heart, told):
+    Attempt.objects.update(stop=told)
     heart._beat()
-    with pytest.raises(Stopped, match=reason):
+    with pytest.raises(Stopped, match=told):
         heart.check()
 
 
@@ -65,10 +65,10 @@ def test_a_stop_of_the_workers_reaches_the_download_at_once(clock):
 
 
 def test_a_silent_database_is_borne_until_the_lease_is_nearly_over(heart, clock, monkeypatch):
-    def silent(claim):
+    def silent():
         raise OperationalError
 
-    monkeypatch.setattr(leases, "renew", silent)
+    monkeypatch.setattr(heart, "_renew", silent)
     monkeypatch.setattr(module.connection, "close", lambda: None)
     clock[0] += 20
     assert not heart._beat()

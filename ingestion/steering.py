@@ -1,0 +1,208 @@
+"""Pause, resume and cancel: of everything, of sessions, of channels, of videos.
+
+A scope says what is meant; `pause` and `cancel` let running downloads end (drain), or stop them at once (`now`): then
+each worker hears it with its next heartbeat, within seconds, and gives its attempt back. All of it stands in rows, so it
+survives restarts, and all of it is done under the mutex of the claims, so no claim slips through.
+
+    pause(Everything(), now=True)
+    cancel(Sessions(DownloadSession.objects.filter(pk=3)))
+    resume(Channels(Channel.objects.filter(title="Kitchen")))
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Greatest, Now
+
+from ingestion import dispatch, leases
+from ingestion.errors import KINDS
+from ingestion.models import Attempt, DownloadSession, Limits, Scan
+from people.models import Channel
+from videos.models import Video
+from videos.querysets import VideoQuerySet
+
+State = DownloadSession.State
+CANCELLED = KINDS["cancelled"]
+
+
+class Scope(Protocol):
+    """What is to be steered. `hold`, `release` and `end` return how many rows they changed."""
+
+    def videos(self) -> VideoQuerySet: ...
+
+    def scans(self) -> QuerySet[Scan]: ...
+
+    def hold(self, reason: str) -> int:
+        """Begin nothing more of it."""
+
+    def release(self) -> int:
+        """The opposite."""
+
+    def end(self, reason: str) -> int:
+        """Note that it is over; its videos and scans are cancelled by the caller."""
+
+
+@dataclass(frozen=True)
+class Steered:
+    """What was done: rows of the scope that changed, running downloads and scans that were told to stop at once,
+    videos and scans that were cancelled or go on."""
+
+    changed: int
+    stopped: int = 0
+    videos: int = 0
+    scans: int = 0
+
+
+@dataclass(frozen=True)
+class Everything:
+    """The whole system, on all hosts."""
+
+    def videos(self) -> VideoQuerySet:
+        return Video.objects.all()
+
+    def scans(self) -> QuerySet[Scan]:
+        return Scan.objects.all()
+
+    def hold(self, reason: str) -> int:
+        return Limits.objects.filter(paused=False).update(paused=True, paused_reason=reason)
+
+    def release(self) -> int:
+        return Limits.objects.filter(paused=True).update(paused=False, paused_reason="")
+
+    def end(self, reason: str) -> int:
+        return Sessions(DownloadSession.objects.all()).end(reason)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    chosen: QuerySet[DownloadSession]
+
+    def videos(self) -> VideoQuerySet:
+        return Video.objects.filter(session__in=self.chosen.order_by().values("pk"))
+
+    def scans(self) -> QuerySet[Scan]:
+        return Scan.objects.filter(session__in=self.chosen.order_by().values("pk"))
+
+    def hold(self, reason: str) -> int:
+        return self.chosen.filter(state=State.RUNNING).update(state=State.PAUSED, state_reason=reason)
+
+    def release(self) -> int:
+        """A cancelled session gets back what was cancelled with it."""
+        cancelled = DownloadSession.objects.filter(pk__in=list(self.chosen.filter(state=State.CANCELLED).values_list("pk", flat=True)))
+        again = Sessions(cancelled)
+        again.videos().cancelled().retry()
+        again.scans().filter(state=Scan.State.FAILED, error_kind=CANCELLED.slug).update(**AFRESH)
+        held = self.chosen.filter(state__in=[State.PAUSED, State.CANCELLED])
+        return held.update(state=State.RUNNING, state_reason="", finished_at=None)
+
+    def end(self, reason: str) -> int:
+        going = self.chosen.filter(state__in=[State.RUNNING, State.PAUSED])
+        return going.update(state=State.CANCELLED, state_reason=reason, finished_at=Now())
+
+
+@dataclass(frozen=True)
+class Channels:
+    chosen: QuerySet[Channel]
+
+    def videos(self) -> VideoQuerySet:
+        return Video.objects.filter(channel__in=self.chosen.order_by().values("pk"))
+
+    def scans(self) -> QuerySet[Scan]:
+        return Scan.objects.filter(channel__in=self.chosen.order_by().values("pk"))
+
+    def hold(self, reason: str) -> int:
+        return self.chosen.filter(state=Channel.State.ACTIVE).update(state=Channel.State.PAUSED)
+
+    def release(self) -> int:
+        return self.chosen.filter(state=Channel.State.PAUSED).update(state=Channel.State.ACTIVE)
+
+    def end(self, reason: str) -> int:
+        """What a channel owes is cancelled; the channel itself stays as it is, for what it publishes later."""
+        return self.chosen.count()
+
+
+@dataclass(frozen=True)
+class Videos:
+    chosen: VideoQuerySet
+
+    def videos(self) -> VideoQuerySet:
+        return self.chosen
+
+    def scans(self) -> QuerySet[Scan]:
+        return Scan.objects.none()
+
+    def hold(self, reason: str) -> int:
+        return self.chosen.pause()
+
+    def release(self) -> int:
+        return 0  # `resume` makes the videos of every scope go on
+
+    def end(self, reason: str) -> int:
+        return 0
+
+
+AFRESH = {
+    "state": Scan.State.PENDING,
+    "attempts": 0,
+    "losses": 0,
+    "next_attempt_at": Now(),
+    "error_kind": "",
+    "error_message": "",
+    "finished_at": None,
+}
+
+
+def pause(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
+    """Begin nothing more of it until `resume`; with `now`, stop what runs, which pays no attempt for it."""
+    with transaction.atomic():
+        leases.lock_limits()
+        stopped = _stop(scope, Attempt.Stop.PAUSE) + _take_scans_back(scope) if now else 0
+        changed = scope.hold(reason)
+    return Steered(changed, stopped=stopped)
+
+
+def resume(scope: Scope) -> Steered:
+    """Go on: nothing of it is held back any more. What waited for a later attempt is due at once, unless everything is
+    meant: that is resumed as it was."""
+    with transaction.atomic():
+        leases.lock_limits()
+        changed = scope.release()
+        videos, scans = (0, 0) if isinstance(scope, Everything) else _wake(scope)
+        dispatch.ring(dispatch.SCANS)
+    return Steered(changed or videos, videos=videos, scans=scans)
+
+
+def _wake(scope: Scope) -> tuple[int, int]:
+    waiting = scope.scans().filter(state=Scan.State.PENDING, next_attempt_at__gt=Now())
+    return scope.videos().resume(), waiting.update(next_attempt_at=Now())
+
+
+def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
+    """Give up what is not stored yet: its videos are skipped until a retry, its listings end. With `now`, also what runs;
+    else that ends by itself, and is not tried again should it fail."""
+    with transaction.atomic():
+        leases.lock_limits()
+        stopped = _stop(scope, Attempt.Stop.CANCEL) if now else 0
+        scans = _cancel_scans(scope)
+        videos = scope.videos().cancel()
+        changed = scope.end(reason)
+    return Steered(changed or videos, stopped=stopped, videos=videos, scans=scans)
+
+
+def _stop(scope: Scope, how: str) -> int:
+    held = scope.videos().filter(status=Video.Status.DOWNLOADING).order_by()
+    return Attempt.objects.filter(pk__in=held.values("claim_id")).update(stop=how)
+
+
+def _take_scans_back(scope: Scope) -> int:
+    """A scan that is taken away ends with its worker's next look at its lease."""
+    running = scope.scans().filter(state=Scan.State.RUNNING)
+    return running.update(state=Scan.State.PENDING, next_attempt_at=Now(), attempts=Greatest(F("attempts") - 1, 0), **leases.NO_LEASE)
+
+
+def _cancel_scans(scope: Scope) -> int:
+    unfinished = scope.scans().filter(state__in=[Scan.State.PENDING, Scan.State.RUNNING])
+    said = {"error_kind": CANCELLED.slug, "error_message": CANCELLED.meaning}
+    return unfinished.update(state=Scan.State.FAILED, finished_at=Now(), **said, **leases.NO_LEASE)
