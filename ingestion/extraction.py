@@ -58,7 +58,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class MediaSource(Protocol):
-    """Where media bytes come from. Both raise ArchiveError only: `network` (also inside read()), `forbidden`..."""
+    """Where media bytes come from. Both, and read(), raise ArchiveError (`network`, `forbidden`...) or what stops the work."""
 
     def open_range(self, media: MediaFormat, first: int, last: int) -> RangeAnswer:
         """Ask for bytes first..last, both included."""

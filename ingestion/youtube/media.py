@@ -14,15 +14,26 @@ from ingestion.extraction import Extraction, MediaFormat, Progress
 from ingestion.youtube import refusals
 from ingestion.youtube.client import Client
 
+Pace = Callable[[int], None]
+"""Called with the number of bytes of media that were just read; it may sleep, and raise to stop the transfer."""
+
+
+def no_limit(size: int) -> None:
+    """Bytes come as fast as they can."""
+
 
 class Range:
-    """An open answer to one range request: a RangeAnswer. It ends only when every byte of it was read."""
+    """An open answer to one range request: a RangeAnswer. It ends only when every byte of it was read.
 
-    def __init__(self, response: Response, first: int, last: int, total: int | None):
+    `pace` is told of all bytes as they were read; it may sleep, and raise to stop the transfer.
+    """
+
+    def __init__(self, response: Response, first: int, last: int, total: int | None, pace: Pace = no_limit):
         self.first, self.last, self.total = first, last, total
         self.validator: str | None = response.headers.get("ETag") or response.headers.get("Last-Modified")
         self._response = response
         self._left = last - first + 1
+        self._pace = pace
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, b"" at the end; raises TransientError when the connection ends before."""
@@ -35,13 +46,14 @@ class Range:
         if not data:
             raise TransientError("network", f"the answer ended {self._left} bytes before byte {self.last}")
         self._left -= len(data)
+        self._pace(len(data))
         return data
 
     def close(self) -> None:
         self._response.close()
 
 
-def open_range(client: Client, media: MediaFormat, first: int, last: int) -> Range:
+def open_range(client: Client, media: MediaFormat, first: int, last: int, *, pace: Pace = no_limit) -> Range:
     """Ask for bytes first..last of a format, both included. Called by several threads at once.
 
     The answer may end earlier, where the file does. Raises TransientError: `forbidden` when the address is refused or
@@ -55,13 +67,13 @@ def open_range(client: Client, media: MediaFormat, first: int, last: int) -> Ran
     except (RequestError, OSError) as exc:
         raise TransientError("network", refusals.raw_line(exc)) from exc
     try:
-        return _checked(response, first, last)
+        return _checked(response, first, last, pace)
     except TransientError:
         response.close()
         raise
 
 
-def _checked(response: Response, first: int, last: int) -> Range:
+def _checked(response: Response, first: int, last: int, pace: Pace) -> Range:
     said = response.headers.get("Content-Range") or ""
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said)
     if response.status != 206 or not match:
@@ -69,15 +81,23 @@ def _checked(response: Response, first: int, last: int) -> Range:
     got_first, got_last = int(match[1]), int(match[2])
     if got_first != first or not first <= got_last <= last:
         raise TransientError("network", f"asked for bytes {first}-{last}, got {said}")
-    return Range(response, got_first, got_last, None if match[3] == "*" else int(match[3]))
+    return Range(response, got_first, got_last, None if match[3] == "*" else int(match[3]), pace)
 
 
-def download_to(options: Mapping[str, Any], spend: Callable[[], None], extraction: Extraction, folder: Path, progress: Progress) -> Path:
+def download_to(
+    options: Mapping[str, Any],
+    spend: Callable[[], None],
+    extraction: Extraction,
+    folder: Path,
+    progress: Progress,
+    *,
+    pace: Pace = no_limit,
+) -> Path:
     """Let yt-dlp's own downloader make one whole file of the chosen formats in `folder`; returns its path.
 
-    Nothing is extracted again. Raises ArchiveError, and whatever `progress` raises to stop the transfer.
+    Nothing is extracted again. Raises ArchiveError, and whatever `progress` and `pace` raise to stop the transfer.
     """
-    tally = _Tally(extraction, progress)
+    tally = _Tally(extraction, progress, pace)
     own = {
         "format": "+".join(media.format_id for media in extraction.formats),
         "ignore_no_formats_error": False,
@@ -104,18 +124,22 @@ def _made_file(done: Mapping[str, Any]) -> Path:
 
 
 class _Tally:
-    """Adds up the bytes of all files of one download for `progress`."""
+    """Adds up the bytes of all files of one download for `progress`, and tells `pace` of those that are new."""
 
-    def __init__(self, extraction: Extraction, progress: Progress):
+    def __init__(self, extraction: Extraction, progress: Progress, pace: Pace):
         sizes = [media.size for media in extraction.formats]
         self._total = sum(sizes) if all(sizes) else None
         self._single = len(sizes) == 1
         self._progress = progress
+        self._pace = pace
         self._done: dict[str, int] = {}
 
     def hook(self, status: Mapping[str, Any]) -> None:
         total = status.get("total_bytes") or status.get("total_bytes_estimate")
         done = status.get("downloaded_bytes") or (total if status["status"] == "finished" else 0)
-        self._done[status["filename"]] = int(done or 0)
+        before = self._done.get(status["filename"], 0)
+        self._done[status["filename"]] = now = int(done or 0)
         guess = int(total) if self._single and total else None
         self._progress(sum(self._done.values()), self._total or guess)
+        if now > before:
+            self._pace(now - before)

@@ -1,5 +1,6 @@
 """YouTube as the rest of the project sees it: list a channel, look at a video, read its bytes."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -15,18 +16,29 @@ from ingestion.youtube.formats import choose, is_streamable, is_usable, media_fo
 
 DEFAULT_QUALITY = Options().quality
 LONGEST_ADVERTISEMENT_SECONDS = 60
+SLEEP_SLICE_SECONDS = 0.5
+CONCLUSIONS = ("No video formats found", "Requested format is not", "Extractor failed")
+REASON = re.compile(r"\[youtube\] (?!\[|[\w-]{11}: )", re.ASCII)  # see raise_no_formats in yt-dlp's _video.py
 
 
 class YouTube:
     """One per process, reused: a MediaSource that can also list and look.
 
-    `options` are yt-dlp's, for its Python interface; `spend()` is called before every request to YouTube itself (media
-    hosts excepted), may sleep, and may raise to stop the work. Listing and looking are for one thread at a time;
-    `open_range` may be called by several. Everything raises ArchiveError only, and ValueError for a wrong argument.
+    `options` are yt-dlp's, for its Python interface. Three calls may raise to stop the work, the first two may sleep:
+    `spend()` comes before every request to YouTube itself (media hosts excepted), `pace(size)` after every read of media,
+    in the thread that read, `check()` now and then in a longer wait. Listing and looking are for one thread at a time;
+    `open_range` may be called by several. All else that is raised is an ArchiveError, or ValueError for a wrong argument.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, spend: Callable[[], None] = no_budget):
-        self._options, self._spend = dict(options), spend
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        *,
+        spend: Callable[[], None] = no_budget,
+        pace: media.Pace = media.no_limit,
+        check: Callable[[], None] = lambda: None,
+    ):
+        self._options, self._spend, self._pace, self._check = dict(options), spend, pace, check
         self._client = Client(self._options, spend=spend)
         self._manifests = False
 
@@ -48,16 +60,16 @@ class YouTube:
         chosen = choose(info.get("formats") or (), quality)
         if not chosen:
             raise error("no_formats", self._last_words("YouTube offered no format that can be used."))
-        _wait_until_served(chosen)
+        _wait_until_served(chosen, self._check)
         return _extraction(info, chosen)
 
     def open_range(self, media_format: MediaFormat, first: int, last: int) -> media.Range:
         """Ask for bytes first..last of a format, both included; see `media.open_range`."""
-        return media.open_range(self._client, media_format, first, last)
+        return media.open_range(self._client, media_format, first, last, pace=self._pace)
 
     def download_to(self, extraction: Extraction, folder: Path, progress: Progress) -> Path:
         """Let yt-dlp's own downloader make one whole file in `folder`; see `media.download_to`."""
-        return media.download_to(self._options, self._spend, extraction, folder, progress)
+        return media.download_to(self._options, self._spend, extraction, folder, progress, pace=self._pace)
 
     def close(self) -> None:
         """Close all connections."""
@@ -102,11 +114,18 @@ class YouTube:
             raise DeferredError("upcoming", self._last_words(), not_before=_time(info.get("release_timestamp")))
         if state in ("is_live", "post_live"):
             raise DeferredError("live_now", "" if state == "is_live" else "It is over, and YouTube still prepares the recording.")
+        if not kind and not offers_something and (said := self._unheard_of()):
+            raise error("unknown", said)
 
     def _reasons(self) -> list[str]:
         """The warnings of this look, newest first, without yt-dlp's own conclusion that nothing was found."""
         said = [refusals.plain_line(line) for line in reversed(self._client.warnings)]
-        return [line for line in said if not line.startswith(("No video formats found", "Requested format is not", "Extractor failed"))]
+        return [line for line in said if not line.startswith(CONCLUSIONS)]
+
+    def _unheard_of(self) -> str:
+        """YouTube's reason in words that no row knows; "" where the last words are yt-dlp's own, which name the video."""
+        said = next((line for line in reversed(self._client.warnings) if not line.startswith(CONCLUSIONS)), "")
+        return refusals.plain_line(said) if REASON.match(said) else ""
 
     def _last_words(self, otherwise: str = "") -> str:
         return next(iter(self._reasons()), otherwise)
@@ -131,9 +150,13 @@ def _extraction(info: Mapping[str, Any], chosen: tuple[Mapping[str, Any], ...]) 
     )
 
 
-def _wait_until_served(chosen: tuple[Mapping[str, Any], ...]) -> None:
+def _wait_until_served(chosen: tuple[Mapping[str, Any], ...], check: Callable[[], None]) -> None:
     served_at = max(raw.get("available_at") or 0 for raw in chosen)
-    time.sleep(min(max(0, served_at - time.time()), LONGEST_ADVERTISEMENT_SECONDS))
+    wait = min(served_at - time.time(), LONGEST_ADVERTISEMENT_SECONDS)
+    while wait > 0:
+        check()
+        time.sleep(min(wait, SLEEP_SLICE_SECONDS))
+        wait -= SLEEP_SLICE_SECONDS
 
 
 def _date(compact: str | None) -> date | None:

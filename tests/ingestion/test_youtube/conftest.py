@@ -19,13 +19,19 @@ def twin(fresh_twin: Twin) -> Twin:
 
 @pytest.fixture
 def make_youtube(twin: Twin) -> Iterator[Callable[..., YouTube]]:
-    """Makes sources that ask the twin; extra options and `spend` may be given. Closed after the test."""
+    """Makes sources that ask the twin; extra options and the calls that stop them may be given. Closed after the test."""
     made: list[YouTube] = []
 
-    def make(*, spend: Callable[[], None] = lambda: None, **options: Any) -> YouTube:
+    def make(
+        *,
+        spend: Callable[[], None] = lambda: None,
+        pace: Callable[[int], None] = lambda size: None,
+        check: Callable[[], None] = lambda: None,
+        **options: Any,
+    ) -> YouTube:
         quick = {"extractor_retries": 1, "retries": 1, "fragment_retries": 1, "retry_sleep_functions": {}, "cachedir": False}
         tools = {"ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe()}
-        made.append(YouTube({**twin.ytdlp_options(), **quick, **tools, **options}, spend=spend))
+        made.append(YouTube({**twin.ytdlp_options(), **quick, **tools, **options}, spend=spend, pace=pace, check=check))
         return made[-1]
 
     yield make

@@ -231,10 +231,28 @@ def test_what_spend_raises_is_not_lost_where_yt_dlp_swallows_errors(make_youtube
         make_youtube(spend=spend).extract("NCHALLENGE_")
 
 
-def test_the_length_of_an_advertisement_is_waited_for(youtube: YouTube, monkeypatch: pytest.MonkeyPatch):
-    slept = []
+@pytest.fixture
+def advertisement(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """One of 15 seconds before every video; what was slept for it."""
+    slept: list[float] = []
     monkeypatch.setattr("ingestion.youtube.source.time.sleep", slept.append)
     monkeypatch.setattr("yt_dlp.extractor.youtube.YoutubeIE._get_available_at_timestamp", lambda *_: datetime.now(UTC).timestamp() + 15)
+    return slept
+
+
+def test_the_length_of_an_advertisement_is_waited_for(youtube: YouTube, advertisement: list[float]):
     youtube.extract("demv0000050")
-    assert len(slept) == 1
-    assert 13 < slept[0] <= 15
+    assert 13 < sum(advertisement) <= 15
+
+
+def test_a_stop_is_heard_while_an_advertisement_is_waited_for(make_youtube: Callable[..., YouTube], advertisement: list[float]):
+    class Stopped(Exception):
+        pass
+
+    def check():
+        if len(advertisement) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        make_youtube(check=check).extract("demv0000050")
+    assert advertisement == [0.5, 0.5, 0.5]

@@ -2,7 +2,7 @@ import gc
 import subprocess
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,16 @@ def test_a_range_gives_its_bytes_and_the_size_of_the_file(youtube: YouTube, medi
     answer.close()
     assert [len(part) for part in parts] == [600, 400, 0]
     assert parts[0] + parts[1] == read_all(youtube, media, 0, media.size - 1)[100:1100]
+
+
+def test_every_byte_of_a_range_is_paced_once(make_youtube: Callable[..., YouTube]):
+    paced = []
+    youtube = make_youtube(pace=paced.append)
+    media = youtube.extract("demv0000050", "360p").formats[0]
+    assert paced == [], "a look is no media"
+    data = read_all(youtube, media, 100, media.size - 1)
+    assert len(data) == sum(paced) == media.size - 100
+    assert max(paced) <= 7_000, "as they come"
 
 
 def test_a_range_beyond_the_end_stops_at_the_end(youtube: YouTube, media: MediaFormat):
@@ -137,6 +147,20 @@ def test_the_downloader_makes_one_whole_file(twin: Twin, youtube: YouTube, tmp_p
     assert duration(made) == pytest.approx(extraction.duration, abs=1)
 
 
+@pytest.mark.parametrize(("video", "quality"), [("demv0000050", "360p"), ("demv0000050", "720p"), ("HLSONLY____", "360p")])
+def test_every_byte_of_the_downloader_is_paced_once(
+    twin: Twin, make_youtube: Callable[..., YouTube], tmp_path: Path, video: str, quality: str
+):
+    paced, seen = [], []
+    youtube = make_youtube(pace=paced.append)
+    extraction = youtube.extract(video, quality)
+    twin.clear_log()
+    youtube.download_to(extraction, tmp_path, lambda done, total: seen.append(done))
+    sent = sum(entry["bytes"] for entry in twin.log() if entry.get("kind") == "media")
+    assert sum(paced) == sent == seen[-1]
+    assert min(paced) > 0
+
+
 def duration(path: Path) -> float:
     """Seconds, as ffmpeg reads the whole file."""
     done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", path, "-f", "null", "-"], capture_output=True, text=True, check=True)
@@ -181,3 +205,19 @@ def test_progress_stops_the_downloader(youtube: YouTube, tmp_path: Path):
 
     with pytest.raises(Stopped):
         youtube.download_to(youtube.extract("demv0000050", "360p"), tmp_path, progress)
+
+
+@pytest.mark.usefixtures("files_left_open")
+def test_a_stop_while_waiting_for_bandwidth_ends_either_way_of_reading(make_youtube: Callable[..., YouTube], tmp_path: Path):
+    class Stopped(Exception):
+        pass
+
+    def pace(size: int):
+        raise Stopped
+
+    youtube = make_youtube(pace=pace)
+    extraction = youtube.extract("demv0000050", "360p")
+    with pytest.raises(Stopped):
+        read_all(youtube, extraction.formats[0], 0, 9_999)
+    with pytest.raises(Stopped):
+        youtube.download_to(extraction, tmp_path, lambda done, total: None)

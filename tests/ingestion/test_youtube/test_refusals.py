@@ -66,6 +66,7 @@ WORDS = [
     ("You have requested merging of multiple formats but ffmpeg is not installed. Aborting due to --abort-on-error", "misconfigured"),
     ("Postprocessing: Conversion failed!", "media"),
     ("Got error: 7 bytes read, 93 more expected", "network"),
+    ("Unable to download API page: HTTP Error 503: Service Unavailable", "network"),
     ("fragment 3 not found, unable to continue", "incomplete"),
     ("Something YouTube thought of yesterday", None),
     ("", None),
