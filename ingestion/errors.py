@@ -5,10 +5,12 @@
     ├── DeferredError            not before a certain time: no attempt is spent
     ├── TransientError           worth another attempt, up to the limit
     ├── FleetError               YouTube refuses us, not the video: all hosts stop, the attempt is given back
-    └── SetupError               our own set-up is wrong: the session stops, no attempt is spent
+    ├── SetupError               our own set-up is wrong: the session stops, no attempt is spent
+    └── StaffError               somebody cancelled it: never tried again by itself, no attempt is spent
 
-`error(kind, message)` makes the right one. A foreign exception is mapped where the foreign library is called:
-yt-dlp's in `youtube`, S3's in `store`, ffmpeg's in `streams`.
+`error(kind, message)` makes the right one. TREATMENTS says in words what each class leads to, KINDS what each kind means;
+docs/errors.md and the admin's page "What errors mean" are made from both (`ingestion.handbook`). A foreign exception is
+mapped where the foreign library is called: yt-dlp's in `youtube`, S3's in `store`, ffmpeg's in `streams`.
 """
 
 from dataclasses import dataclass
@@ -54,6 +56,61 @@ class FleetError(ArchiveError):
 
 class SetupError(ArchiveError):
     treatment = "setup"
+
+
+class StaffError(ArchiveError):
+    treatment = "staff"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What a class of errors leads to, in sentences for staff: for the video, its attempts, its session, all hosts."""
+
+    slug: str
+    video: str
+    attempts: str
+    session: str
+    fleet: str
+
+
+GOES_ON = "Goes on."
+ASKING = "Ask YouTube as before."
+
+TREATMENTS: dict[str, Treatment] = {
+    treatment.slug: treatment
+    for treatment in (
+        Treatment(
+            "permanent",
+            "YouTube will not give it: it becomes unavailable, and is not tried again by itself.",
+            "One is spent; there will be no other.",
+            GOES_ON,
+            ASKING,
+        ),
+        Treatment("deferred", "It is too early: it waits for its time, an hour where nobody said when.", "None is spent.", GOES_ON, ASKING),
+        Treatment(
+            "transient",
+            "It is tried again after a wait that doubles each time. When its attempts are spent, it is failed.",
+            "One is spent; Limits say how many there are. A worker that dies spends none, but five deaths in a row end it.",
+            GOES_ON,
+            ASKING,
+        ),
+        Treatment(
+            "fleet",
+            "YouTube refuses us, not the video: it waits. One that is refused while others are answered is failed.",
+            "None is spent.",
+            "Waits like all others.",
+            "Stop asking for as long as Limits say, twice as long each time in a row. Then one request finds out.",
+        ),
+        Treatment(
+            "setup",
+            "Our own set-up is wrong: it waits.",
+            "None is spent.",
+            "Is paused, with the reason. Mend the set-up, then resume it.",
+            ASKING,
+        ),
+        Treatment("staff", "Somebody cancelled it: it is skipped until somebody retries it.", "None is spent.", GOES_ON, ASKING),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +167,7 @@ KINDS: dict[str, Kind] = {
             "budget_spent",
             DeferredError,
             "This hour's requests to YouTube are used up.",
-            "Nothing to do: it goes on in the next hour. MASSDL_REQUESTS_PER_HOUR sets how many there are.",
+            "Nothing to do: it goes on when the hour allows. If that is too slow, raise the requests per hour in Limits.",
         ),
         Kind("network", TransientError, "The connection to YouTube failed.", "Check this host's network and proxy, then retry."),
         Kind("incomplete", TransientError, "Fewer bytes arrived than were announced.", "Retry; if it stays, look at the network."),
@@ -126,13 +183,14 @@ KINDS: dict[str, Kind] = {
             "rate_limited",
             FleetError,
             "YouTube asks us to slow down.",
-            "All requests pause and go on by themselves. Lower MASSDL_REQUESTS_PER_SECOND; retry what failed of it.",
+            "All requests pause and go on by themselves. Lower the requests per second in Limits; retry what failed of it.",
         ),
         Kind(
             "bot_check",
             FleetError,
             "YouTube takes us for a robot.",
-            "All requests pause. Lower MASSDL_REQUESTS_PER_SECOND, or set MASSDL_COOKIES_FILE or MASSDL_PROXY; retry what failed of it.",
+            "All requests pause. Lower the requests per second in Limits, or set MASSDL_COOKIES_FILE or MASSDL_PROXY; "
+            "retry what failed of it.",
         ),
         Kind(
             "captcha",
@@ -144,9 +202,15 @@ KINDS: dict[str, Kind] = {
             "session_limited",
             FleetError,
             "YouTube limits this visitor for a while.",
-            "All requests pause for an hour and go on by themselves; retry what failed of it.",
+            "All requests pause for a while and go on by themselves; retry what failed of it.",
         ),
-        Kind("misconfigured", SetupError, "Our own set-up is wrong.", "Run `manage.py mass_download --check` and mend what it names."),
+        Kind(
+            "misconfigured",
+            SetupError,
+            "Our own set-up is wrong.",
+            "Run `manage.py mass_download --check`, mend what it names, then resume the session.",
+        ),
+        Kind("cancelled", StaffError, "Somebody cancelled it.", "Retry it to have it downloaded after all."),
     )
 }
 

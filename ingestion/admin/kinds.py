@@ -2,6 +2,9 @@
 
 from typing import ClassVar
 
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from ingestion.errors import KINDS
@@ -9,6 +12,18 @@ from videos.admin import NOTHING, WRONG, kind_label
 
 MEANINGS = {kind.slug: kind.meaning for kind in KINDS.values()}
 ADVICE = {kind.slug: kind.advice for kind in KINDS.values()}
+
+
+def errors_page(kind: str = "") -> str:
+    """The address of "What errors mean", at the row of a kind."""
+    return f"{reverse('errors')}#{kind}" if kind else reverse("errors")
+
+
+def meaning_with_link(kind: str) -> SafeString | str:
+    """What a kind means, and where more stands; a kind of an older release has no row there."""
+    if kind not in MEANINGS:
+        return NOTHING
+    return format_html('{} <a class="text-link" href="{}">What errors mean</a>', MEANINGS[kind], errors_page(kind))
 
 
 class ErrorWords:
@@ -23,7 +38,7 @@ class ErrorWords:
 
     @display(description="what this means")
     def what_it_means(self, row):
-        return MEANINGS.get(row.error_kind, NOTHING)
+        return meaning_with_link(row.error_kind)
 
     @display(description="what to do")
     def what_to_do(self, row):

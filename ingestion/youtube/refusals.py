@@ -110,6 +110,7 @@ WORDINGS = (
     # --- answers that are no answers
     Wording(r"incomplete (yt initial )?data received", "incomplete", "_base.py _extract_response; _tab.py _extract_webpage"),
     Wording(r"timed out|connection (reset|refused|aborted)|bytes read, \d+ more expected", "network", "networking/exceptions.py"),
+    Wording(r"http error 5\d\d", "network", "_base.py _call_api, which gives up on one app with a warning"),
     Wording(r"ffmpeg (is )?not (found|installed)", "misconfigured", "postprocessor/ffmpeg.py; YoutubeDL.py process_info"),
     Wording(r"content too short", "incomplete", "YoutubeDL.py process_info"),
     Wording(r"fragment \d+ not found|fragment retries", "incomplete", "downloader/fragment.py"),
