@@ -12,7 +12,7 @@ def main() -> int:
     django.setup()
     from django.db import Error
 
-    from ingestion.supervisor import live_supervisors
+    from ingestion.roster import live_supervisors
 
     try:
         alive = live_supervisors().filter(name__startswith=f"{socket.gethostname()[:60]}:").exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ingestion.models import Limits
-from ingestion.supervisor import live_supervisors
+from ingestion.roster import live_supervisors
 
 logger = logging.getLogger(__name__)
 

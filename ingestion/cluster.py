@@ -89,11 +89,12 @@ def run() -> int:
     SIGTERM lets running work go on for GRACE_SECONDS, SIGINT hands it back at once; both take nothing new.
     """
     from django_q.cluster import Cluster
-    from django_q.signals import pre_execute
+    from django_q.signals import post_spawn, pre_execute
 
     end_with_parent()
     end_forks_with_parent()
     pre_execute.connect(_acknowledge_first, weak=False)
+    post_spawn.connect(_enlist, weak=False)
     cluster = Cluster()
     signal.signal(signal.SIGTERM, lambda *_: _ask_to_stop(GRACE_SECONDS))
     signal.signal(signal.SIGINT, lambda *_: _ask_to_stop(0))
@@ -120,12 +121,24 @@ def _stop(cluster) -> int:
     return 1 if thread.is_alive() else 0
 
 
+def _enlist(sender, **kwargs) -> None:
+    """In a new worker process. A handler that raises would end it; who is missing is written down with the first work."""
+    from ingestion import roster
+
+    try:
+        roster.enlist(owner(), os.environ.get("Q_CLUSTER_NAME", ""))
+    except (DatabaseError, InterfaceError, OSError):
+        connection.close()
+
+
 def _acknowledge_first(sender, func, task, **kwargs) -> None:
     """A signal handler that raises would end the worker; a wake-up that stays is delivered once more, no harm done."""
     from django_q.brokers import get_broker
 
+    from ingestion.brokers import BrokerAway
+
     if ack_id := task.pop("ack_id", None):
         try:
             get_broker().acknowledge(ack_id)
-        except (DatabaseError, InterfaceError, OSError):
+        except (DatabaseError, InterfaceError, OSError, BrokerAway):
             connection.close()

@@ -1,7 +1,6 @@
 """Wake-ups: telling workers that there is work. A message says nothing more, so one too many or too few harms nothing."""
 
 import logging
-from datetime import datetime
 from functools import partial
 
 from django.conf import settings
@@ -11,9 +10,9 @@ from django.db.models.functions import Now
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from ingestion import leases, schedule, turns
+from ingestion import leases, orphans, schedule, turns
 from ingestion.brokers import BrokerAway
-from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, look_at_limits
+from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, live_scans, look_at_limits
 from ingestion.models import DownloadSession, Limits, Scan
 from people.models import Channel
 from videos.models import Video
@@ -83,7 +82,7 @@ def tick() -> None:
     schedule.rescan_due(Limits.row())
     turns.refresh()
     top_up(DOWNLOADS, due_videos())
-    top_up(SCANS, due_scans())
+    top_up(SCANS, due_scans() or orphans.are_remembered())
 
 
 def due_videos() -> int:
@@ -92,7 +91,7 @@ def due_videos() -> int:
     A hint and no promise: it locks nothing, and looks at the first lines only.
     """
     room = look_at_limits()
-    if room.is_closed or room.hold or (room.is_probing and _running_scans().exists()):
+    if room.is_closed or room.hold or (room.is_probing and live_scans().exists()):
         return 0
     with connection.cursor() as cursor:
         cursor.execute(COUNT_DUE, {**room.parameters(), "most": MOST_WAKE_UPS})
@@ -104,27 +103,14 @@ def due_scans() -> int:
     room = look_at_limits()
     if room.is_closed:
         return 0
-    if room.is_probing and (_live_scans().exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()):
+    if room.is_probing and (live_scans().exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()):
         return 0
     return _claimable_scans()[: 1 if room.is_probing else MOST_WAKE_UPS].count()
 
 
-def next_scan() -> tuple[int, datetime] | None:
-    """The scan that is first in line and when it became due; as long as nobody takes one it stays the same."""
-    return _claimable_scans().order_by("session__is_rescan", "next_attempt_at", "id").values_list("pk", "next_attempt_at").first()
-
-
-def _running_scans() -> QuerySet[Scan]:
-    return Scan.objects.filter(state=Scan.State.RUNNING)
-
-
-def _live_scans() -> QuerySet[Scan]:
-    return _running_scans().filter(lease_expires_at__gte=Now())
-
-
 def _claimable_scans() -> QuerySet[Scan]:
     waiting = Scan.objects.filter(state=Scan.State.PENDING, next_attempt_at__lte=Now())
-    abandoned = _running_scans().filter(lease_expires_at__lt=Now())
+    abandoned = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
     held = {"session__state__in": ["paused", "cancelled"]}
     return (waiting | abandoned).exclude(**held).exclude(channel__state=Channel.State.PAUSED)
 

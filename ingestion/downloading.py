@@ -1,13 +1,11 @@
 """One claimed video, from one look at YouTube to an exact row: the work itself, without queue or process around it."""
 
 import logging
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from ingestion import budget, leases
 from ingestion.errors import ArchiveError, FleetError, error
@@ -16,6 +14,7 @@ from ingestion.heartbeat import Heartbeat, Stopped
 from ingestion.leases import Claim
 from ingestion.models import Attempt
 from ingestion.options import Options
+from ingestion.outages import DATABASE_AWAY, close_connection, insist
 from ingestion.store import Store
 from ingestion.streams import Transferred, transfer
 from videos.keys import key_stem
@@ -23,8 +22,6 @@ from videos.models import Video
 from videos.text import storable
 
 logger = logging.getLogger(__name__)
-
-FINISH_TRIES = 6
 
 
 class VideoSource(MediaSource, Protocol):
@@ -50,6 +47,10 @@ def download(claim: Claim, *, source: VideoSource, store: Store, heartbeat: Hear
         _stopped(claim, stop)
     except ArchiveError as failure:
         _failed(claim, failure, way, store)
+    except DATABASE_AWAY as exc:
+        logger.warning("the database went away in a download, which is handed back: %s", exc, extra={"video": claim.video_id})
+        close_connection()
+        insist(leases.hand_back, claim)
     except Exception as exc:  # the attempt must be recorded whatever broke, and the worker goes on
         logger.exception("an unforeseen error in a download", extra={"video": claim.video_id})
         _failed(claim, error("unknown", f"{type(exc).__name__}: {exc}"), way, store)
@@ -130,7 +131,7 @@ def _record(claim: Claim, video: Video, extraction: Extraction, moved: Transferr
         "part_size": stored.part_size,
         "container": moved.container,
     }
-    if not _insist(leases.finish_stored, claim, way=moved.way, **fields):
+    if not insist(leases.finish_stored, claim, way=moved.way, **fields):
         logger.warning("a video was finished after its lease had gone to somebody else", extra={"video": claim.video_id})
         _clear_away(claim, stored.key, store)
         return False
@@ -176,7 +177,7 @@ def _clear_away(claim: Claim, key: str, store: Store) -> None:
 def _stopped(claim: Claim, stop: Stopped) -> None:
     logger.info("the download of video %d was stopped: %s", claim.video_id, stop.reason, extra={"video": claim.video_id})
     if stop.reason != "lost":
-        _insist(leases.hand_back, claim)
+        insist(leases.hand_back, claim)
 
 
 def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None:
@@ -185,7 +186,7 @@ def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
     logger.info("video %d was not stored: %s", claim.video_id, failure, extra={"video": claim.video_id})
-    if _insist(leases.finish_failed, claim, failure, way=way):
+    if insist(leases.finish_failed, claim, failure, way=way):
         _abort_if_over(claim, store)
 
 
@@ -200,15 +201,3 @@ def _abort_if_over(claim: Claim, store: Store) -> None:
             logger.warning("an unfinished upload stays in the storage: %s", failure, extra={"attempt": attempt})
         else:
             Attempt.objects.filter(pk=attempt).update(upload=None)
-
-
-def _insist(finish, *args: Any, **kwargs: Any) -> bool:
-    """Call `finish` again through a restart of the database, for about half a minute; then the lease says the rest."""
-    for attempt in range(FINISH_TRIES - 1):
-        try:
-            return finish(*args, **kwargs)
-        except (OperationalError, InterfaceError):
-            with suppress(DatabaseError, InterfaceError):
-                connection.close()
-            time.sleep(0.5 * 2**attempt)
-    return finish(*args, **kwargs)

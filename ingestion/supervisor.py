@@ -8,15 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models.functions import Now
 
-from ingestion import dispatch, leases
+from ingestion import dispatch, leases, roster
 from ingestion.cluster import (
     GRACE_SECONDS,
     PARENT_VARIABLE,
@@ -26,25 +25,18 @@ from ingestion.cluster import (
     signals_held_back,
     supervisor_prefix,
 )
-from ingestion.models import Attempt, Scan, Worker
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 2
 IDLE_SECONDS = 30
-ALIVE = timedelta(seconds=15)
-FORGOTTEN = timedelta(days=1)
+IDLE_STOP_SECONDS = 8  # a cluster without work that has not stopped by then hangs
 
 LONGEST_WAIT_SECONDS = 30  # before a cluster that died is started again: 1, 2, 4 ...
 STEADY_SECONDS = 60  # a cluster that lived so long starts again without a history
 QUICK_SECONDS = 10
 MOST_QUICK_DEATHS = 5
-
-
-def live_supervisors():
-    """Supervisors that were heard of lately, on any host."""
-    return Worker.objects.filter(heartbeat_at__gt=Now() - ALIVE)
 
 
 class ClustersKeepDying(Exception):
@@ -61,11 +53,11 @@ class _Cluster:
         self._started_at = self._start_at = self._busy_since = time.monotonic()
         self._deaths = self._quick_deaths = 0
 
-    def keep_running(self) -> None:
-        """Start it when its time has come. Raises ClustersKeepDying when it died too often."""
+    def keep_running(self, *, may_start: bool = True) -> None:
+        """Start it when its time has come and it may start. Raises ClustersKeepDying when it died too often."""
         if self._process and self._process.poll() is not None:
             self._note_death(self._process.returncode)
-        if not self._process and time.monotonic() >= self._start_at:
+        if not self._process and may_start and time.monotonic() >= self._start_at:
             self._start()
 
     def replace(self) -> None:
@@ -82,13 +74,9 @@ class _Cluster:
         if self._process and self._process.poll() is None:
             self._process.send_signal(number)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for its end; logs when it did not come in time."""
-        try:
-            if self._process:
-                self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            logger.warning("the %s cluster did not stop in time", self.queue)
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """End whatever is left of it; once only, for its number may be somebody else's by then."""
@@ -133,7 +121,7 @@ class Supervisor:
         self._token = uuid4().hex[:8]
         environment = {**os.environ, SUPERVISOR_VARIABLE: self._token, "MASSDL_DOWNLOAD_WORKERS": str(download_workers)}
         self._clusters = {queue: _Cluster(queue, environment) for queue in dispatch.TASKS}
-        self._first_in_line: tuple[int, datetime] | None = None
+        self._database_answers = True  # a cluster that starts without one dies at once, and five times are the end
 
     @property
     def name(self) -> str:
@@ -149,7 +137,7 @@ class Supervisor:
         try:
             while self._stop_with is None:
                 for cluster in self._clusters.values():
-                    cluster.keep_running()
+                    cluster.keep_running(may_start=self._database_answers)
                 if time.monotonic() >= next_tick:
                     self._tick()
                     next_tick = time.monotonic() + TICK_SECONDS
@@ -166,15 +154,16 @@ class Supervisor:
     def _tick(self) -> None:
         """One round of upkeep; a database that is away for a while is no reason to stop."""
         try:
-            Worker.objects.update_or_create(name=self.name, defaults={"queue": "all", "version": _version(), "heartbeat_at": Now()})
-            Worker.objects.filter(heartbeat_at__lt=Now() - FORGOTTEN).delete()
+            roster.report(self.name, self._prefix, _is_alive)
             leases.expire(self._prefix, _is_alive)
             dispatch.tick()
             self._watch(dispatch.DOWNLOADS, "video", is_idle=self._videos_lie())
             self._watch(dispatch.SCANS, "channel", is_idle=self._scans_lie())
+            self._database_answers = True
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("the database did not answer: %s", exc)
             connection.close()
+            self._database_answers = False
             for cluster in self._clusters.values():
                 cluster.note_work(is_idle=False)
 
@@ -185,38 +174,51 @@ class Supervisor:
             self._clusters[queue].replace()
 
     def _videos_lie(self) -> bool:
-        """Whether videos are due, none of ours runs, and nobody on any host took one lately."""
-        mine = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
-        if not dispatch.due_videos() or mine.exists():
-            return False
-        newest = Attempt.objects.order_by("-pk")[:1]
-        return not Attempt.objects.filter(pk__in=newest, started_at__gt=Now() - timedelta(seconds=IDLE_SECONDS)).exists()
+        """Whether videos are due, none of ours runs, and no wake-up reaches our workers; what other hosts do proves nothing."""
+        running = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
+        return bool(dispatch.due_videos()) and not running.exists() and not self._hears(dispatch.DOWNLOADS)
 
     def _scans_lie(self) -> bool:
-        """Whether scans are due, none of ours runs, and the same one is first in line as before."""
-        before, self._first_in_line = self._first_in_line, dispatch.next_scan()
-        mine = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now(), lease_owner__startswith=self._prefix)
-        return bool(dispatch.due_scans()) and self._first_in_line == before and not mine.exists()
+        running = leases.live_scans().filter(lease_owner__startswith=self._prefix)
+        return bool(dispatch.due_scans()) and not running.exists() and not self._hears(dispatch.SCANS)
+
+    def _hears(self, queue: str) -> bool:
+        return roster.hears_wake_ups(self._prefix, queue, timedelta(seconds=2 * TICK_SECONDS))
 
     def _stop(self) -> None:
         number = self._stop_with or signal.SIGTERM
         for cluster in self._clusters.values():
             cluster.signal(number)
         deadline = time.monotonic() + STOP_SECONDS + (GRACE_SECONDS if number == signal.SIGTERM else 0)
+        self._wait_for_clusters(deadline)
         for cluster in self._clusters.values():
-            cluster.wait(max(deadline - time.monotonic(), 0.1))
             cluster.kill()
         try:
             leases.expire(self._prefix, _is_alive)
-            Worker.objects.filter(name=self.name).delete()
+            roster.strike_off(self._prefix)
         except (DatabaseError, InterfaceError):
             connection.close()
 
+    def _wait_for_clusters(self, deadline: float) -> None:
+        """Until all have ended; those that hang and hold no work are not waited for to the end."""
+        idle_end = time.monotonic() + IDLE_STOP_SECONDS
+        while any(cluster.is_running for cluster in self._clusters.values()):
+            time.sleep(0.1)
+            if time.monotonic() > deadline or (time.monotonic() > idle_end and not self._holds_work()):
+                logger.warning("the %s cluster did not stop in time", " and the ".join(self._running_queues()))
+                return
 
-def _version() -> str:
-    from importlib.metadata import version
+    def _running_queues(self) -> list[str]:
+        return [queue for queue, cluster in self._clusters.items() if cluster.is_running]
 
-    return f"yt-dlp {version('yt-dlp')}"
+    def _holds_work(self) -> bool:
+        """Whether a lease of ours is left; as long as the database does not say, there may be one."""
+        try:
+            videos = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
+            return videos.exists() or leases.live_scans().filter(lease_owner__startswith=self._prefix).exists()
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            return True
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,23 +4,24 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
-from django.db import InterfaceError, OperationalError, connection
-
-from ingestion import budget, dispatch, leases
+from ingestion import budget, dispatch, leases, orphans, roster
+from ingestion.bandwidth import Bandwidth
 from ingestion.cluster import is_stopping, must_stop_now, owner
 from ingestion.downloading import download
 from ingestion.errors import SetupError
-from ingestion.heartbeat import Heartbeat, Stopped
+from ingestion.heartbeat import Heartbeat, LeaseKeeper, Stopped
 from ingestion.models import DownloadSession
-from ingestion.scanning import ScanLease, claim_scan, hand_back_scan, scan_channel
+from ingestion.outages import DATABASE_AWAY, close_connection, insist
+from ingestion.scanning import claim_scan, hand_back_scan, renew_scan, scan_channel
 from ingestion.store import Store
 from ingestion.youtube import YouTube, settings_options
 
 logger = logging.getLogger(__name__)
 
 SLICE_SECONDS = 600
+TIDY_SECONDS, MOST_ORPHANS = 60, 100
 
 
 class _Desk:
@@ -29,8 +30,21 @@ class _Desk:
     def __init__(self):
         self.pid = os.getpid()
         self.check: Callable[[], None] = _stop_when_told
-        self.youtube = YouTube(settings_options(), spend=lambda: budget.spend(check=lambda: self.check()))
+        self.bandwidth = Bandwidth()
+        self.youtube = YouTube(
+            settings_options(),
+            spend=lambda: budget.spend(check=lambda: self.check()),
+            pace=lambda size: self.bandwidth.pace(size, check=lambda: self.check()),
+            check=lambda: self.check(),
+        )
         self.store = Store.default()
+        self._tidy_at = 0.0
+
+    def tidy(self) -> None:
+        """Clear away what workers that died left in the storage, now and then."""
+        if time.monotonic() >= self._tidy_at:
+            orphans.clear_rows(MOST_ORPHANS, store=self.store)
+            self._tidy_at = time.monotonic() + TIDY_SECONDS
 
 
 @cache
@@ -45,20 +59,21 @@ def download_due() -> int:
 
 
 def scan_due() -> int:
-    """The same for channels."""
+    """The same for channels; when none is due, there is time to tidy the storage."""
     return _drain(_scan_one, dispatch.SCANS)
 
 
 def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
     """The top of a worker's work: raises nothing, for the next wake-up starts afresh."""
     try:
+        roster.note_wake_up(owner(), queue)
         try:
             return _take_all(take_one, queue)
         except SetupError as failure:
             _stop_sessions(failure)
-    except (OperationalError, InterfaceError) as exc:
+    except DATABASE_AWAY as exc:
         logger.warning("the database did not answer: %s", exc)
-        connection.close()
+        close_connection()
     except Exception:
         logger.exception("a worker met an error that nobody foresaw; it goes on with the next wake-up")
     return 0
@@ -85,7 +100,7 @@ def _download_one(desk: _Desk) -> bool:
     claim = leases.claim(owner())
     if claim is None:
         return False
-    with Heartbeat(claim, shutting_down=must_stop_now) as heartbeat:
+    with Heartbeat(claim, shutting_down=must_stop_now, on_beat=desk.bandwidth.refresh) as heartbeat:
         desk.check = heartbeat.check
         try:
             download(claim, source=desk.youtube, store=desk.store, heartbeat=heartbeat)
@@ -97,20 +112,20 @@ def _download_one(desk: _Desk) -> bool:
 def _scan_one(desk: _Desk) -> bool:
     scan = claim_scan(owner())
     if scan is None:
+        desk.tidy()
         return False
-    lease = ScanLease(scan)
-
-    def check() -> None:
-        _stop_when_told()
-        lease.keep()
-
-    desk.check = check
-    try:
-        scan_channel(scan, source=desk.youtube, found=_ring_for, check=check)
-    except Stopped:
-        hand_back_scan(scan)
-    finally:
-        desk.check = _stop_when_told
+    with LeaseKeeper(partial(renew_scan, scan), name=f"scan-{scan.pk}", shutting_down=is_stopping) as keeper:
+        desk.check = keeper.check
+        try:
+            scan_channel(scan, source=desk.youtube, found=_ring_for, check=keeper.check)
+        except Stopped:
+            insist(hand_back_scan, scan)
+        except DATABASE_AWAY as exc:
+            logger.warning("the database went away in a scan, which is handed back: %s", exc, extra={"scan": scan.pk})
+            close_connection()
+            insist(hand_back_scan, scan)
+        finally:
+            desk.check = _stop_when_told
     return True
 
 

@@ -137,7 +137,7 @@ def test_no_part_of_a_secret_is_shown_even_by_a_chained_exception(monkeypatch, c
 def test_a_variable_that_nobody_knows_is_found_with_its_nearest_name(monkeypatch):
     monkeypatch.setenv("MASSDL_DOWNLOAD_WORKER", "8")
     monkeypatch.setenv("MASSDL_QQ", "1")
-    monkeypatch.setenv("MASSDL_MAX_ATTEMPTS", "3")
+    monkeypatch.setenv("MASSDL_DOWNLOAD_WORKERS", "3")
     assert env.unknown_variables() == {"MASSDL_DOWNLOAD_WORKER": "MASSDL_DOWNLOAD_WORKERS", "MASSDL_QQ": ""}
 
 
@@ -193,7 +193,7 @@ def test_a_file_without_its_markers_is_not_overwritten(text):
 
 def test_the_generated_files_are_what_the_settings_say_whatever_the_environment_says():
     command = [sys.executable, "-m", "massdl_site.configuration", "--check"]
-    environment = {"MASSDL_MAX_ATTEMPTS": "9", "PATH": "/nonexistent"}
+    environment = {"MASSDL_DOWNLOAD_WORKERS": "9", "PATH": "/nonexistent"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert (result.returncode, result.stderr) == (0, "")
 

@@ -9,7 +9,7 @@ must be a statement of its own, so that the second one sees what the last claim 
 fencing token: every later write says `where claim_id = token`, and 0 rows mean that the video is no longer ours.
 """
 
-from ingestion.leases.claims import Claim, Room, claim, lease_length, lock_limits, renew
+from ingestion.leases.claims import Claim, Room, claim, lease_length, live_scans, lock_limits, renew
 from ingestion.leases.endings import (
     NO_LEASE,
     attempts_allowed,
@@ -20,9 +20,10 @@ from ingestion.leases.endings import (
     pause_sessions,
     refuses_this_video_only,
 )
-from ingestion.leases.reaping import expire, reap
+from ingestion.leases.reaping import MOST_LOSSES, expire, reap
 
 __all__ = [
+    "MOST_LOSSES",
     "NO_LEASE",
     "Claim",
     "Room",
@@ -33,6 +34,7 @@ __all__ = [
     "finish_stored",
     "hand_back",
     "lease_length",
+    "live_scans",
     "lock_limits",
     "pause_fail_fast",
     "pause_sessions",

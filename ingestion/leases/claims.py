@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from ingestion import budget, schedule, turns
 from ingestion.models import Attempt, Limits, Scan
@@ -17,7 +19,8 @@ WHERE l.id = 1 FOR UPDATE OF l
 """
 
 # The lines (ingestion.turns) that may be served at this moment, each with its room: how many more of its videos may run.
-# A channel's own bound takes the place of the system's; a session's can only be narrower.
+# A channel's own bound takes the place of the system's; a session's can only be narrower. Where more runs than a bound that
+# was lowered lets run, nothing is begun.
 OPEN_TURNS = """
 running AS MATERIALIZED (SELECT channel_id, coalesce(session_id, 0) AS session FROM videos_video WHERE status = 'downloading'),
 busy AS (SELECT channel_id, count(*) AS videos FROM running GROUP BY channel_id),
@@ -36,14 +39,14 @@ line AS (
                s.per_channel - coalesce(l.videos, 0)
            ) AS channel_room,
            s.videos - coalesce(o.videos, 0) AS session_room,
-           CASE WHEN l.videos IS NULL THEN s.channels - coalesce(o.channels, 0) END AS session_channels
+           s.channels - coalesce(o.channels, 0) + (l.videos IS NOT NULL)::int AS session_channels
     FROM ingestion_turn t JOIN people_channel c ON c.id = t.channel_id
     LEFT JOIN told s ON s.id = t.session
     LEFT JOIN busy b ON b.channel_id = t.channel_id
     LEFT JOIN of_session o ON o.session = t.session
     LEFT JOIN of_line l ON l.channel_id = t.channel_id AND l.session = t.session
     WHERE t.has_due AND c.state <> 'paused' AND (t.session = 0 OR s.id IS NOT NULL)
-      AND (b.videos IS NOT NULL OR (SELECT count(*) FROM busy) < %(channels)s)
+      AND (SELECT count(*) FROM busy) - (b.videos IS NOT NULL)::int < %(channels)s
 ),
 open_turn AS (
     SELECT * FROM line WHERE channel_room > 0 AND coalesce(session_room, 1) > 0 AND coalesce(session_channels, 1) > 0
@@ -52,6 +55,7 @@ open_turn AS (
 ORDER = "priority DESC, is_active DESC, served_at NULLS FIRST, channel_id, session"
 DUE = f"{turns.LINE} AND v.next_attempt_at <= %(now)s"
 
+# An attempt starts after this statement's look at what runs, never before: the record must not show more than was allowed
 TAKE_ONE = f"""
 WITH {OPEN_TURNS},
 candidate AS (
@@ -69,10 +73,10 @@ locked AS (
 ),
 attempt AS (
     INSERT INTO ingestion_attempt (video_id, session_id, number, worker, started_at)
-    SELECT id, session_id, attempts + 1, %(owner)s, %(now)s FROM locked RETURNING id, video_id
+    SELECT id, session_id, attempts + 1, %(owner)s, clock_timestamp() FROM locked RETURNING id, video_id
 )
 UPDATE videos_video v SET status = 'downloading', claim_id = attempt.id, lease_owner = %(owner)s,
-    lease_expires_at = %(now)s::timestamptz + %(lease)s, attempts = v.attempts + 1
+    lease_expires_at = clock_timestamp() + %(lease)s, attempts = v.attempts + 1
 FROM attempt WHERE v.id = attempt.video_id
 RETURNING v.id, attempt.id, v.session_id, v.attempts
 """
@@ -134,11 +138,16 @@ def claim(owner: str) -> Claim | None:
 def _take(owner: str) -> Claim | None:
     with transaction.atomic(), connection.cursor() as cursor:
         room = lock_limits()
-        if room.is_closed or room.hold or (room.is_probing and Scan.objects.filter(state=Scan.State.RUNNING).exists()):
+        if room.is_closed or room.hold or (room.is_probing and live_scans().exists()):
             return None
         cursor.execute(TAKE_ONE, {**room.parameters(), "owner": owner, "lease": lease_length()})
         row = cursor.fetchone()
     return Claim(*row) if row else None
+
+
+def live_scans() -> QuerySet[Scan]:
+    """Scans whose worker was heard of within its lease."""
+    return Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now())
 
 
 def lock_limits() -> Room:

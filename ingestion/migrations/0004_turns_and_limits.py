@@ -239,6 +239,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="worker",
+            name="woken_at",
+            field=models.DateTimeField(blank=True, help_text="When a wake-up reached it last.", null=True),
+        ),
+        migrations.AddField(
+            model_name="scan",
+            name="losses",
+            field=models.PositiveSmallIntegerField(db_default=0, default=0, help_text="Workers that died over it in a row."),
+        ),
+        migrations.AddField(
+            model_name="worker",
             name="pid",
             field=models.PositiveIntegerField(blank=True, null=True, verbose_name="process"),
         ),

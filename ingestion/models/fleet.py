@@ -250,6 +250,7 @@ class Worker(models.Model):
     version = models.CharField(max_length=100, blank=True, db_default="", default="")
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
+    woken_at = models.DateTimeField(null=True, blank=True, help_text="When a wake-up reached it last.")
 
     class Meta:
         ordering = ["name"]

@@ -70,6 +70,7 @@ class Scan(models.Model):
     already_stored = models.PositiveIntegerField(db_default=0, default=0)
     left_alone = models.JSONField(default=dict, db_default={}, blank=True)
     attempts = models.PositiveSmallIntegerField(db_default=0, default=0)
+    losses = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="Workers that died over it in a row.")
     refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="How often YouTube refused us at this very scan.")
     next_attempt_at = models.DateTimeField(db_default=Now())
     error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")

@@ -17,13 +17,14 @@ from ingestion.errors import ArchiveError, error
 from ingestion.heartbeat import Stopped
 from ingestion.models import DownloadSession, Limits, Scan
 from ingestion.options import Options
-from ingestion.scanning.claims import NO_LEASE, ScanLease, ScanLost, claim_scan, fail_scan, hand_back_scan
+from ingestion.outages import DATABASE_AWAY
+from ingestion.scanning.claims import NO_LEASE, ScanLost, claim_scan, fail_scan, hand_back_scan, renew_scan
 from ingestion.scanning.rows import Entry, Tally, count_channel, save_batch, take_over_channel, write_tally
 from people.identity import settle_identity
 from people.models import Channel
 from videos.text import storable
 
-__all__ = ["ScanLease", "claim_scan", "hand_back_scan", "scan_channel"]
+__all__ = ["claim_scan", "hand_back_scan", "renew_scan", "scan_channel"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +42,14 @@ def scan_channel(scan: Scan, *, source: ChannelSource, found: Callable[[int], No
     """List the channel of a claimed scan into video rows and record the outcome, whatever it is.
 
     `found(n)` is called after each batch that made n videos due; `check()` before each entry, and may raise Stopped.
+    That, and a database that is away, come out: the scan is then for the caller to hand back.
     """
     tally = Tally(new=scan.new)  # a scan that is taken up again finds its own rows: they are counted already
     try:
         listing = source.list_channel(_address(scan.channel), scan.channel.kind)
         _list(scan, listing, tally, found, check)
         _done(scan, listing, tally)
-    except Stopped:
+    except (Stopped, *DATABASE_AWAY):
         raise
     except ScanLost:
         logger.warning("scan %d went on elsewhere", scan.pk)

@@ -1,8 +1,6 @@
 """Who holds which scan, and until when; what a scan's end leads to."""
 
 import logging
-import time
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +11,7 @@ from django.utils import timezone
 
 from ingestion import budget
 from ingestion.errors import ArchiveError, FleetError, SetupError, error
-from ingestion.leases import NO_LEASE, attempts_allowed, lease_length, lock_limits, pause_fail_fast, pause_sessions
+from ingestion.leases import MOST_LOSSES, NO_LEASE, attempts_allowed, lease_length, live_scans, lock_limits, pause_fail_fast, pause_sessions
 from ingestion.models import Limits, Scan
 from ingestion.retries import next_attempt, spends_attempt
 from people.models import Channel
@@ -22,35 +20,15 @@ from videos.text import storable
 
 logger = logging.getLogger(__name__)
 
-RENEW_SECONDS = 5
-
 
 class ScanLost(Exception):
     """The scan's lease went to somebody else: stop and write nothing."""
 
 
-def scan_lease_length() -> timedelta:
-    """Longer than a video's: nobody renews it while yt-dlp waits for one answer (30 s at most, then it says so)."""
-    return 4 * lease_length()
-
-
-class ScanLease:
-    """Keeps a claimed scan ours while its worker waits for YouTube: `keep` is called often and renews now and then.
-
-    Staff may take a scan away (`steering`), which must be heard within seconds.
-    """
-
-    def __init__(self, scan: Scan):
-        self._scan = scan
-        self._renewed_at = time.monotonic()
-
-    def keep(self) -> None:
-        """Raises ScanLost when the scan is not ours any more."""
-        if time.monotonic() - self._renewed_at < RENEW_SECONDS:
-            return
-        if not Scan.objects.filter(pk=self._scan.pk, claim_id=self._scan.claim_id).update(lease_expires_at=Now() + scan_lease_length()):
-            raise ScanLost
-        self._renewed_at = time.monotonic()
+def renew_scan(scan: Scan) -> str | None:
+    """Lengthen the scan's lease; None when it is somebody else's, or staff took it away (`steering`)."""
+    ours = Scan.objects.filter(pk=scan.pk, claim_id=scan.claim_id)
+    return "" if ours.update(lease_expires_at=Now() + lease_length()) else None
 
 
 def claim_scan(owner: str) -> Scan | None:
@@ -76,13 +54,17 @@ def claim_scan(owner: str) -> Scan | None:
         if scan is None:
             return None
         scan.claim_id = uuid4()
-        scan.attempts += 1
+        if scan.state == Scan.State.RUNNING:
+            scan.losses += 1
+        else:
+            scan.attempts += 1
         Scan.objects.filter(pk=scan.pk).update(
             state=Scan.State.RUNNING,
             claim_id=scan.claim_id,
             lease_owner=owner,
-            lease_expires_at=Now() + scan_lease_length(),
+            lease_expires_at=Now() + lease_length(),
             attempts=scan.attempts,
+            losses=scan.losses,
             started_at=Now(),
         )
     return scan
@@ -93,14 +75,13 @@ def _abandoned() -> Q:
 
 
 def _something_runs() -> bool:
-    scans = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now())
-    return scans.exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()
+    return live_scans().exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()
 
 
 def _give_up_abandoned() -> None:
     """A scan that took every one of its workers down is not given to another."""
     lost = error("lost")
-    spent = Scan.objects.filter(_abandoned(), attempts__gte=Limits.row().max_attempts)
+    spent = Scan.objects.filter(_abandoned(), losses__gte=MOST_LOSSES - 1)
     spent.update(state=Scan.State.FAILED, error_kind=lost.kind, error_message=lost.message, finished_at=Now(), **NO_LEASE)
 
 
@@ -121,7 +102,8 @@ def fail_scan(scan: Scan, failure: ArchiveError) -> None:
     now, limits = timezone.now(), Limits.row()
     allowed = attempts_allowed(scan.session_id, limits)
     again = next_attempt(failure, scan.attempts, now, max_attempts=allowed, base=limits.backoff_base, cap=limits.backoff_cap)
-    verdict: dict[str, Any] = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000), "refusals": scan.refusals}
+    said = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000)}
+    verdict: dict[str, Any] = {**said, "refusals": scan.refusals, "losses": 0}
     if again is None or scan.refusals >= allowed:
         verdict |= {"state": Scan.State.FAILED, "finished_at": Now()}
     else:

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from ingestion import turns
 from ingestion.models import Scan
 from ingestion.options import Options
-from ingestion.scanning.claims import ScanLost, scan_lease_length
+from ingestion.scanning.claims import ScanLost
 from videos.models import Video
 from videos.text import storable
 
@@ -74,7 +74,7 @@ class Tally:
 
 
 def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tally) -> tuple[int, dict[str, Row]]:
-    """Write one batch and renew the scan's lease; returns how many of it are due now, and the rows by YouTube's id.
+    """Write one batch; returns how many of it are due now, and the rows by YouTube's id.
 
     Raises ScanLost when the scan is somebody else's by now.
     """
@@ -84,7 +84,7 @@ def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tall
         tally.seen += len(batch)
         tally.new += due
         _count_known(scan, tally, rows.values(), options)
-        write_tally(scan, tally, lease_expires_at=Now() + scan_lease_length())
+        write_tally(scan, tally)
         if due:
             turns.note(scan.channel_id, scan.session_id)
     return due, rows

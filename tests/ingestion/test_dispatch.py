@@ -3,12 +3,13 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from ingestion import dispatch, leases, turns
 from ingestion.leases import claims
-from ingestion.models import Budget, DownloadSession, Limits, Scan, Turn
+from ingestion.models import Budget, DownloadSession, DownloadWindow, Limits, Scan, Turn
 from ingestion.scanning import claim_scan
 from tests.factories import make_channel, make_scan, make_session, make_video
 from videos.models import Video
@@ -93,6 +94,50 @@ def full_session_before_another():
     make_video(channel=channel, session=make_session())
 
 
+def more_channels_busy_than_a_lowered_limit_lets_be():
+    Limits.objects.update(max_concurrent_channels=2)
+    for _ in range(3):
+        make_video(channel=busy())
+    make_video()
+
+
+def session_with_more_channels_busy_than_it_may_have():
+    session = make_session(options={"max_concurrent_channels": 1})
+    for _ in range(2):
+        make_video(channel=busy(session=session), session=session)
+
+
+def session_with_room_in_its_one_channel():
+    session = make_session(options={"max_concurrent_channels": 1})
+    make_video(channel=busy(session=session), session=session)
+    make_video(session=session)
+
+
+def session_with_one_video_of_a_channel_at_a_time():
+    session = make_session(options={"max_concurrent_per_channel": 1})
+    make_video(channel=busy(session=session), session=session)
+    channel = make_channel()
+    make_video(channel=channel, session=session), make_video(channel=channel, session=session)
+
+
+def channel_with_a_bound_of_its_own():
+    channel = make_channel(max_concurrent_videos=4)
+    for _ in range(6):
+        make_video(channel=channel)
+
+
+def outside_the_window():
+    hour = (timezone.now() + timedelta(hours=2)).time()
+    DownloadWindow.objects.create(days=list(range(7)), opens_at=hour, closes_at=(timezone.now() + timedelta(hours=3)).time())
+    make_video()
+
+
+def a_day_that_is_spent():
+    Limits.objects.update(max_videos_per_day=1)
+    busy()
+    make_video()
+
+
 def paused_channel():
     make_video(channel=make_channel(state="paused"))
 
@@ -126,6 +171,13 @@ def half_open_breaker_and_a_probe_that_scans():
         (session_with_room_for_two, 2),
         (session_without_a_bound, 1),
         (full_session_before_another, 1),
+        (more_channels_busy_than_a_lowered_limit_lets_be, 0),
+        (session_with_more_channels_busy_than_it_may_have, 0),
+        (session_with_room_in_its_one_channel, 1),
+        (session_with_one_video_of_a_channel_at_a_time, 1),
+        (channel_with_a_bound_of_its_own, 4),
+        (outside_the_window, 0),
+        (a_day_that_is_spent, 0),
         (paused_channel, 0),
         (unwanted_video, 0),
         (half_open_breaker, 1),
@@ -196,14 +248,6 @@ def test_scans_are_due_when_one_could_be_claimed(scene, due):
     scene()
     assert dispatch.due_scans() == due
     assert (claim_scan("host:supervisor:1") is not None) == bool(due)
-
-
-def test_the_scan_that_is_first_in_line_stays_so_until_somebody_takes_it():
-    make_scan(), make_scan()
-    first = dispatch.next_scan()
-    assert dispatch.next_scan() == first
-    claim_scan("host:supervisor:1")
-    assert dispatch.next_scan() != first
 
 
 @pytest.mark.parametrize(

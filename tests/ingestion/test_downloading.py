@@ -7,7 +7,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db import OperationalError
 from django.db.models.functions import Now
 
-from ingestion import downloading, leases
+from ingestion import downloading, leases, outages, turns
 from ingestion.errors import error
 from ingestion.extraction import Extraction, MediaFormat
 from ingestion.heartbeat import Heartbeat, Stopped
@@ -101,6 +101,7 @@ def test_a_video_at_fault_itself_stops_nobody_else(store):
     assert Budget.objects.get().refusals == 1
     Budget.objects.all().delete()
     make_video(priority=1)
+    turns.refresh()
     run(store, FakeSource())
     _, video = run(store, refused)
     assert (video.status, video.error_kind) == ("failed", "bot_check")
@@ -175,6 +176,13 @@ def test_a_stopped_download_is_handed_back_unless_it_is_somebody_elses(store, re
     assert (video.status, video.attempts) == (status, 0 if status == "pending" else 1)
 
 
+def test_a_database_that_goes_away_in_the_middle_costs_no_attempt(store):
+    make_video()
+    _, video = run(store, FakeSource(failure=OperationalError("consuming input failed")))
+    assert (video.status, video.attempts, video.error_kind) == ("pending", 0, "")
+    assert Attempt.objects.get().outcome == "handed_back"
+
+
 def test_a_restart_of_the_database_at_the_end_loses_nothing(store, monkeypatch):
     make_video()
     calls, finish = [], leases.finish_stored
@@ -186,6 +194,6 @@ def test_a_restart_of_the_database_at_the_end_loses_nothing(store, monkeypatch):
         return finish(*args, **kwargs)
 
     monkeypatch.setattr(leases, "finish_stored", finish_after_restart)
-    monkeypatch.setattr(downloading.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(outages.time, "sleep", lambda seconds: None)
     done, video = run(store, FakeSource())
     assert done and video.status == "stored" and len(calls) == 3

@@ -203,9 +203,7 @@ def test_dead_workers_leave_their_scans_at_once_too():
 
 def test_fail_fast_also_stops_at_a_video_that_took_its_workers_down():
     session = make_session(options={"continue_on_error": False})
-    make_video(
-        session=session, status="downloading", claim_id=1, lease_owner="w", lease_expires_at=Now() - timedelta(seconds=1), losses=4
-    )
+    make_video(session=session, status="downloading", claim_id=1, lease_owner="w", lease_expires_at=Now() - timedelta(seconds=1), losses=4)
     leases.reap()
     session.refresh_from_db()
     assert session.state == "paused"

@@ -6,18 +6,18 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.db.models.functions import Now
-from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from ingestion import dispatch, supervisor
+from ingestion import dispatch, roster, supervisor
 from ingestion.models import Limits, Worker
 from ingestion.supervisor import Supervisor
 from tests.factories import make_attempt, make_channel, make_scan, make_video
 
 pytestmark = pytest.mark.django_db
 
-HOUR_AWAY = Now() + timedelta(hours=1)
+HOUR_AWAY, HOUR_AGO = Now() + timedelta(hours=1), Now() - timedelta(hours=1)
 FOREVER = 1e9
 
 
@@ -195,19 +195,19 @@ def test_a_download_cluster_lives_while_nobody_may_claim_what_is_due(host):
     assert host.starts("download") == [0]
 
 
-def test_a_download_cluster_lives_while_somebody_takes_videos(host):
+@pytest.mark.parametrize(("worker", "starts"), [("mine", [0]), ("elsewhere", about(0, 31))])
+def test_a_download_cluster_lives_while_wake_ups_reach_its_own_workers(host, monkeypatch, worker, starts):
+    """What another host takes proves nothing of this one."""
+    monkeypatch.setattr(supervisor.os, "getpid", lambda: 1)
     make_video()
-    make_attempt(video=make_video(status="skipped"))
-    run_for(host, 40)
-    assert host.starts("download") == [0]
-
-
-def test_taking_videos_is_seen_in_the_newest_attempt_alone(host):
-    make_video()
-    with CaptureQueriesContext(connection) as asked:
-        assert Supervisor(download_workers=1)._videos_lie()
-    [attempts] = [query["sql"] for query in asked if "ingestion_attempt" in query["sql"]]
-    assert '"id" DESC LIMIT 1' in attempts
+    running = Supervisor(download_workers=1)
+    name = running.name.replace(":1", ":7") if worker == "mine" else "elsewhere:x:7"
+    roster.note_wake_up(name, "download")
+    Worker.objects.update(woken_at=HOUR_AWAY, pid=os.getppid())
+    make_attempt(video=make_video(status="skipped"), worker="elsewhere:x:7")
+    host.until = 40
+    running.run()
+    assert host.starts("download") == starts
 
 
 def test_a_control_cluster_that_lets_due_scans_lie_is_replaced(host):
@@ -228,14 +228,6 @@ def test_a_control_cluster_lives_while_it_scans(host, monkeypatch):
     assert waiting.state == "pending"
 
 
-def test_a_control_cluster_lives_while_scans_are_taken(host, monkeypatch):
-    make_scan(), make_scan()
-    line = iter(range(1000))
-    monkeypatch.setattr(dispatch, "next_scan", lambda: next(line))
-    run_for(host, 70)
-    assert host.starts("control") == [0]
-
-
 def test_a_database_that_is_away_stops_nothing(host, monkeypatch, caplog):
     def refuse():
         raise OperationalError("the server is away")
@@ -248,11 +240,46 @@ def test_a_database_that_is_away_stops_nothing(host, monkeypatch, caplog):
     assert "the server is away" in caplog.text
 
 
+def test_no_cluster_is_started_before_the_database_answers_again(host, monkeypatch):
+    def refuse_for_a_while():
+        if host.now < 60:
+            raise OperationalError("the server is away")
+
+    host.lifetimes["download"] = [5, FOREVER]
+    monkeypatch.setattr(dispatch, "tick", refuse_for_a_while)
+    monkeypatch.setattr(supervisor, "connection", SimpleNamespace(close=lambda: None))
+    run_for(host, 70)
+    first, second = host.starts("download")
+    assert first == 0 and second >= 60
+
+
 # --- who works where
 
 
-def test_workers_that_were_not_heard_of_for_a_day_are_forgotten(host):
-    for name, hours in (("gone", 25), ("silent", 23)):
-        Worker.objects.create(name=name, queue="all", heartbeat_at=Now() - timedelta(hours=hours))
+def test_whoever_was_not_heard_of_for_an_hour_is_forgotten(host):
+    for name, minutes in (("gone", 70), ("silent", 50)):
+        Worker.objects.create(name=name, queue="all", heartbeat_at=Now() - timedelta(minutes=minutes))
     run_for(host, 1)
     assert list(Worker.objects.values_list("name", flat=True)) == ["silent"]
+
+
+def test_a_supervisor_speaks_for_its_living_workers_and_strikes_the_dead_ones_off(monkeypatch):
+    monkeypatch.setattr(roster, "FORGOTTEN", timedelta(days=9))
+    for name, pid in (("h:mine:10", 10), ("h:mine:11", 11), ("h:other:12", 12)):
+        Worker.objects.create(name=name, pid=pid, queue="download", heartbeat_at=HOUR_AGO)
+    roster.report("h:mine:1", "h:mine:", lambda pid: pid != 11)
+    heard = set(Worker.objects.filter(heartbeat_at__gt=Now() - timedelta(seconds=5)).values_list("name", flat=True))
+    assert heard == {"h:mine:1", "h:mine:10"}
+    assert set(Worker.objects.values_list("name", flat=True)) == heard | {"h:other:12"}
+    assert [worker.name for worker in roster.live_supervisors()] == ["h:mine:1"]
+    roster.strike_off("h:mine:")
+    assert Worker.objects.get().name == "h:other:12"
+
+
+def test_a_worker_that_writes_itself_down_again_keeps_what_its_supervisor_said():
+    roster.enlist("h:mine:10", "download")
+    Worker.objects.update(heartbeat_at=HOUR_AGO)
+    roster.enlist("h:mine:10", "download")
+    worker = Worker.objects.get()
+    assert worker.heartbeat_at < timezone.now() - timedelta(minutes=59)
+    assert (worker.queue, worker.pid) == ("download", os.getpid())

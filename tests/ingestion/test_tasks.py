@@ -6,11 +6,12 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from ingestion import tasks
+from ingestion import dispatch, tasks
 from ingestion.errors import SetupError
 from ingestion.heartbeat import Stopped
 from ingestion.models import Scan
-from tests.factories import make_scan, make_session, make_video
+from people.models import Channel
+from tests.factories import make_attempt, make_scan, make_session, make_video
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +27,9 @@ def no_desk_is_kept():
 @pytest.fixture
 def desk(monkeypatch):
     """A desk without YouTube and storage."""
-    desk = SimpleNamespace(youtube=None, store=None, check=None)
+    monkeypatch.setattr(tasks, "YouTube", lambda *args, **kwargs: None)
+    monkeypatch.setattr(tasks.Store, "default", lambda: None)
+    desk = tasks._Desk()
     monkeypatch.setattr(tasks, "_Desk", lambda: desk)
     return desk
 
@@ -151,3 +154,29 @@ def test_a_stop_is_heard_between_videos(monkeypatch):
     monkeypatch.setattr(tasks, "is_stopping", lambda: True)
     with pytest.raises(Stopped):
         tasks._stop_when_told()
+
+
+def test_what_dead_workers_left_is_cleared_away_when_there_is_nothing_to_scan(desk, monkeypatch):
+    attempt = make_attempt(video=make_video(status="failed"), outcome="lost", upload={"key": "left/behind"})
+    removed = []
+    monkeypatch.setattr(tasks.orphans, "clear_rows", lambda limit, *, store: removed.append(store))
+    dispatch.tick()
+    assert OrmQ.objects.filter(key="control").count() == 1, "somebody is woken up for it"
+    tasks.scan_due(), tasks.scan_due()
+    assert removed == [desk.store], "not again and again"
+    attempt.delete()
+    OrmQ.objects.all().delete()
+    dispatch.tick()
+    assert not OrmQ.objects.exists()
+
+
+def test_a_scan_in_which_the_database_goes_away_is_handed_back(desk, monkeypatch):
+    def scan_channel(scan, **_):
+        Channel.objects.update(state="paused")
+        raise OperationalError("consuming input failed")
+
+    monkeypatch.setattr(tasks, "scan_channel", scan_channel)
+    scan = make_scan()
+    assert tasks.scan_due() == 1
+    scan.refresh_from_db()
+    assert (scan.state, scan.attempts, scan.claim_id) == (Scan.State.PENDING, 0, None)

@@ -13,7 +13,7 @@ from ingestion.arguments import count, seconds
 from ingestion.models import DownloadSession
 from ingestion.options import QUALITIES, Options
 from ingestion.progress import Progress
-from ingestion.supervisor import live_supervisors
+from ingestion.roster import live_supervisors
 from people.enrolment import EnrolmentError
 
 ALL_STORED, SOME_NOT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
