@@ -16,6 +16,11 @@ from massdl_site import env
 
 OLDEST_YTDLP = timedelta(days=180)
 CLOCK_TOLERANCE = timedelta(seconds=30)
+FIX_BROKER = {
+    "redis": "Check MASSDL_REDIS_URL and that Redis runs and takes messages; or unset MASSDL_BROKER to use PostgreSQL.",
+    "sqs": "Check MASSDL_SQS_REGION, MASSDL_QUEUE_PREFIX and the keys, which must allow sqs:GetQueueUrl, CreateQueue, "
+    "GetQueueAttributes, SendMessage, ReceiveMessage and DeleteMessage; or unset MASSDL_BROKER to use PostgreSQL.",
+}
 FIX_COOKIES = "Point MASSDL_COOKIES_FILE to a readable cookies.txt in Netscape's format, or unset it to go as a guest."
 
 
@@ -34,7 +39,7 @@ class Finding:
 
 def check_all() -> list[Finding]:
     """Every check in the order staff would mend things; none raises."""
-    return [check() for check in (database, migrations, clock, storage, ffmpeg, js_runtime, ytdlp, youtube)]
+    return [check() for check in (database, migrations, clock, broker, storage, ffmpeg, js_runtime, ytdlp, youtube)]
 
 
 def database() -> Finding:
@@ -70,6 +75,21 @@ def clock() -> Finding:
         return Finding("clock", _first_line(exc), "Mend the database first.")
     seen = f"{difference.total_seconds():.1f} s from the database's"
     return Finding("clock", seen, "" if difference < CLOCK_TOLERANCE else "Set this host's clock, for example with NTP.")
+
+
+def broker() -> Finding:
+    """Another than PostgreSQL is tried with a wake-up for each queue, one too many of which harms nothing."""
+    from ingestion import dispatch
+    from ingestion.brokers import BrokerAway
+
+    if settings.BROKER == "postgres":
+        return Finding("broker", "PostgreSQL")
+    try:
+        for queue in dispatch.TASKS:
+            dispatch.send(queue)
+    except BrokerAway as exc:
+        return Finding("broker", f"{settings.BROKER}: {exc}", FIX_BROKER[settings.BROKER])
+    return Finding("broker", f"{settings.BROKER}: took a wake-up for each queue")
 
 
 def storage() -> Finding:

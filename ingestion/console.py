@@ -13,17 +13,18 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Column
 
+from ingestion import budget
+from ingestion.budget import HALF_OPEN
 from ingestion.checks import Finding
-from ingestion.progress import CHANNEL_PAUSED, LIMITS_PAUSED, VIDEO_CANCELLED, VIDEO_PAUSED, Progress
+from ingestion.progress import CHANNEL_PAUSED, LIMITS_PAUSED, VIDEO_PAUSED, Progress
 
 TITLE_WIDTH = 32  # with the bar and the amount it fits 80 columns
 
 # Why videos are held back: in words of one, of several, and what staff may do
 HELD_BACK = {
-    LIMITS_PAUSED: ("all work is paused", "all work is paused", "Clear “paused” under Limits in the admin."),
+    LIMITS_PAUSED: ("everything is paused", "everything is paused", "Go on with `manage.py resume --all`, or under Limits in the admin."),
     CHANNEL_PAUSED: ("its channel is paused", "their channel is paused", "Resume it under Channels in the admin."),
     VIDEO_PAUSED: ("staff paused it", "staff paused them", "Resume it under Videos in the admin."),
-    VIDEO_CANCELLED: ("staff cancelled it", "staff cancelled them", "Resume it under Videos in the admin."),
 }
 
 
@@ -89,9 +90,20 @@ def headline(progress: Progress) -> str:
     counts |= {"running": progress.videos["downloading"], "waiting": progress.videos["pending"] - held, "held back": held}
     parts += [f"{count} {word}" for word, count in counts.items() if count]
     parts += [_size(progress.bytes_stored)] if progress.bytes_stored else []
-    if progress.refused_until:
-        parts.append(f"YouTube: {progress.refused_kind} until {timezone.localtime(progress.refused_until):%H:%M:%S}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *_holds(progress)])
+
+
+def _holds(progress: Progress) -> Iterator[str]:
+    """What everybody waits for, and what was asked of YouTube."""
+    if progress.hold and progress.videos["pending"]:
+        yield progress.hold.in_words().rstrip(".")
+    if not (requests := progress.requests):
+        return
+    if requests.closed_until:
+        yield f"YouTube: {requests.kind} until {timezone.localtime(requests.closed_until):%H:%M:%S}"
+    elif requests.breaker == HALF_OPEN:
+        yield f"YouTube: {requests.kind}, one request finds out whether it is over"
+    yield f"{requests.used_this_hour} of {requests.per_hour} requests this hour"
 
 
 def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
@@ -107,7 +119,11 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
         yield f"The session is paused. {progress.state_reason}".rstrip()
     if totals["waiting"] > totals["held_back"]:
         yield _waiting(report, progress)
+    if progress.hold and totals["waiting"]:
+        yield progress.hold.in_words()
     yield from _held_back(progress)
+    if progress.requests:
+        yield _requests(progress.requests)
     if report["failures"]:
         yield "Not stored, by kind:"
         for row in report["failures"]:
@@ -122,6 +138,11 @@ def _waiting(report: dict[str, Any], progress: Progress) -> str:
     return (
         f"{line}. Go on with {resume}." if progress.state == "paused" else f"{line}. Running workers go on by themselves; so does {resume}."
     )
+
+
+def _requests(requests: budget.State) -> str:
+    asked = f"Requests to YouTube this hour: {requests.used_this_hour:,} of {requests.per_hour:,}"
+    return f"{asked}; the breaker is {requests.breaker}" + (f" ({requests.kind})." if requests.kind else ".")
 
 
 def _held_back(progress: Progress) -> Iterator[str]:

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from ingestion import budget
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
+from ingestion.schedule import Hold, held_until
 from people.models import Channel
 from videos.models import Video
 
 SHOWN = 12
 
 # Why work is held back: nobody may take it before staff say so, however long it waits
-LIMITS_PAUSED, CHANNEL_PAUSED, VIDEO_PAUSED, VIDEO_CANCELLED = "limits paused", "channel paused", "video paused", "video cancelled"
+LIMITS_PAUSED, CHANNEL_PAUSED, VIDEO_PAUSED = "everything paused", "channel paused", "video paused"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Running:
 class Progress:
     """A session at one moment. `videos` counts its own by status; `already_stored` and `left_alone` (by kind) were
     known before and are not its work. `held_videos` and `held_scans` count, by reason, what staff hold back; they are
-    waiting too. `next_due_at` is when the first of the others may be tried, None when there is none."""
+    waiting too. `next_scan_at` and `next_video_at` are when the first of the others may be tried, None when there is none.
+    `hold` says why no download may begin at this time of the day, `requests` what YouTube may be asked."""
 
     state: str
     state_reason: str
@@ -44,9 +46,10 @@ class Progress:
     running: list[Running] = field(default_factory=list)
     held_videos: Counter = field(default_factory=Counter)
     held_scans: Counter = field(default_factory=Counter)
-    next_due_at: datetime | None = None
-    refused_until: datetime | None = None
-    refused_kind: str = ""
+    next_scan_at: datetime | None = None
+    next_video_at: datetime | None = None
+    hold: Hold | None = None
+    requests: budget.State | None = None
 
     @property
     def scans_open(self) -> int:
@@ -71,27 +74,35 @@ class Progress:
         asked = self.videos.total() == self.videos["stored"] and not self.left_alone.total()
         return asked and not self.scans_open and not self.scans["failed"]
 
+    @property
+    def closed_until(self) -> datetime | None:
+        """Until when YouTube must not be asked at all."""
+        return self.requests and self.requests.closed_until
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        """When the first scan or download may begin; None when staff hold back all that waits."""
+        video = max(self.next_video_at, self.hold.until) if self.next_video_at and self.hold else self.next_video_at
+        due = min(filter(None, (self.next_scan_at, video)), default=None)
+        return max(due, self.closed_until or due) if due else None
+
     def waits_beyond(self, moment: datetime) -> bool:
         """Whether nothing runs and nothing may be tried before `moment`."""
         if self.videos["downloading"] or self.scans["running"]:
             return False
-        if self.next_due_at is None:
-            return True
-        return max(self.next_due_at, self.refused_until or self.next_due_at) > moment
-
-    def note_due(self, moment: datetime) -> None:
-        self.next_due_at = min(self.next_due_at or moment, moment)
+        return self.next_due_at is None or self.next_due_at > moment
 
 
 def session_progress(session: DownloadSession) -> Progress:
     session.refresh_from_db(fields=["state", "state_reason"])
     progress = Progress(session.state, session.state_reason)
-    all_held = Limits.objects.filter(paused=True).exists()
+    limits = Limits.row()
+    all_held = limits.paused
     _count_scans(session, progress, all_held=all_held)
     _count_videos(session, progress, all_held=all_held)
     progress.running = _running(session)
-    if closed := budget.open_until():
-        progress.refused_until, progress.refused_kind = closed
+    progress.hold = held_until(limits, timezone.now())
+    progress.requests = budget.state()
     return progress
 
 
@@ -109,7 +120,7 @@ def _count_scans(session: DownloadSession, progress: Progress, *, all_held: bool
             if reason := _held_back(channel_state, Video.Wanted.RUN, all_held=all_held):
                 progress.held_scans[reason] += 1
             else:
-                progress.note_due(due_at)
+                progress.next_scan_at = min(progress.next_scan_at or due_at, due_at)
 
 
 def _count_videos(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
@@ -122,7 +133,7 @@ def _count_videos(session: DownloadSession, progress: Progress, *, all_held: boo
             if reason := _held_back(row["channel__state"], row["wanted"], all_held=all_held):
                 progress.held_videos[reason] += row["count"]
             else:
-                progress.note_due(row["due_at"])
+                progress.next_video_at = min(progress.next_video_at or row["due_at"], row["due_at"])
 
 
 def _held_back(channel_state: str, wanted: str, *, all_held: bool) -> str:
@@ -131,7 +142,7 @@ def _held_back(channel_state: str, wanted: str, *, all_held: bool) -> str:
         return LIMITS_PAUSED
     if channel_state == Channel.State.PAUSED:
         return CHANNEL_PAUSED
-    return {Video.Wanted.PAUSE: VIDEO_PAUSED, Video.Wanted.CANCEL: VIDEO_CANCELLED}.get(wanted, "")
+    return "" if wanted == Video.Wanted.RUN else VIDEO_PAUSED
 
 
 def _running(session: DownloadSession) -> list[Running]:

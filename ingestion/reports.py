@@ -17,6 +17,7 @@ def session_report(session: DownloadSession) -> dict[str, Any]:
     return {
         "session": _session(session),
         "totals": totals(progress),
+        "requests": progress.requests.as_data() if progress.requests else None,
         "failures": failures(session, progress),
         "channels": [_channel(scan) for scan in session.scans.select_related("channel__person").order_by("id")],
         "problems": session.problems,

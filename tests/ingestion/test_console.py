@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from ingestion import console
+from ingestion import budget, console
 from ingestion.checks import Finding
 from ingestion.models import Scan
 from ingestion.progress import Progress, Running, session_progress
@@ -18,9 +18,24 @@ def progress(**over):
     return Progress("running", "", **{**fields, **over})
 
 
-def test_the_headline_says_how_far_a_session_is():
-    line = console.headline(progress(refused_until=timezone.now(), refused_kind="bot_check"))
-    assert line.startswith("channels 1/3, videos 2/7 stored, 1 failed, 1 running, 3 waiting, 5.0 MB, YouTube: bot_check until")
+def requests(**over):
+    fields = {"used_this_hour": 12, "per_hour": 900, "per_second": 1, "breaker": "closed", "closed_until": None, "kind": "", "refusals": 0}
+    return budget.State(**{**fields, **over})
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (requests(), ""),
+        (requests(breaker="open", closed_until=timezone.now(), kind="bot_check"), ", YouTube: bot_check until "),
+        (requests(breaker="half-open", kind="bot_check"), ", YouTube: bot_check, one request finds out whether it is over"),
+    ],
+    ids=lambda value: getattr(value, "breaker", None),
+)
+def test_the_headline_says_how_far_a_session_is(asked, words):
+    line = console.headline(progress(requests=asked))
+    assert line.startswith("channels 1/3, videos 2/7 stored, 1 failed, 1 running, 3 waiting, 5.0 MB" + words)
+    assert line.endswith(", 12 of 900 requests this hour")
 
 
 def test_lines_come_at_the_interval_where_there_is_no_terminal():
@@ -73,6 +88,7 @@ def test_the_summary_says_what_is_held_back_by_whom_and_what_to_do():
         "2 videos are held back: their channel is paused. Resume it under Channels in the admin.",
         "1 video is held back: staff paused it. Resume it under Videos in the admin.",
         "1 channel is not listed: it is paused. Resume it under Channels in the admin.",
+        "Requests to YouTube this hour: 0 of 900; the breaker is closed.",
     ]
     assert "3 held back" in console.headline(session_progress(session))
     assert session_report(session)["totals"]["held_back"] == 3
