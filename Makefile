@@ -1,8 +1,9 @@
 # Every target sets up what it needs; `make` alone lists them.
 PYTHON ?= python3
+MINUTES ?= 10
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format lock bench docs
+.PHONY: help setup demo test lint format lock bench bench-dispatch bench-memory chaos docs
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -27,6 +28,7 @@ lint: setup  ## style, missing migrations, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m massdl_site.configuration --check
+	$(BIN)/python -m ingestion.handbook --check
 
 format: setup  ## put the code in its form
 	$(BIN)/ruff check --fix .
@@ -37,8 +39,18 @@ lock: setup  ## resolve pyproject.toml into requirements*.txt
 	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
 	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra dev pyproject.toml -o requirements-dev.txt
 
-bench: setup  ## measure against yt-dlp and boto3; writes bench/results/
+bench: setup  ## all measurements, also against yt-dlp, boto3 and django-q2 alone; writes bench/results/
 	$(BIN)/python -m bench
 
-docs: setup  ## write docs/configuration.md and .env.example from the settings
+bench-dispatch: setup  ## claims per second up to a million pending videos, and against a task per video
+	$(BIN)/python -m bench dispatch
+
+bench-memory: setup  ## 10,000 videos through one worker: its memory must not grow
+	$(BIN)/python -m bench memory
+
+chaos: setup  ## kill and break everything for MINUTES=10, then audit; writes bench/results/chaos.json
+	$(BIN)/python -m bench.chaos --minutes $(MINUTES)
+
+docs: setup  ## write docs/configuration.md, docs/errors.md and .env.example from the code
 	$(BIN)/python -m massdl_site.configuration
+	$(BIN)/python -m ingestion.handbook

@@ -12,7 +12,7 @@ RESULTS = FOLDER / "results"
 
 
 def names() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules([str(FOLDER)]) if not module.name.startswith("_")]
+    return [module.name for module in pkgutil.iter_modules([str(FOLDER)]) if not module.name.startswith("_") and not module.ispkg]
 
 
 def run(name: str) -> None:

@@ -9,10 +9,43 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 START_SECONDS = 30
+
+
+class _Rclone:
+    """The process of a server over `folder`, on one port for all its starts."""
+
+    def __init__(self, folder: Path, port: int, access_key: str, secret_key: str):
+        address = f"127.0.0.1:{port}"
+        self._command = [_rclone(), "serve", "s3", "--addr", address, "--vfs-cache-mode", "off", "--config", os.devnull, str(folder)]
+        self._environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
+        self._port = port
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Returns when it answers. Raises RuntimeError when it does not within START_SECONDS."""
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the workers: they still clear away what they had begun
+        )
+        _wait_for(self._port, self._process)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            self.kill()
 
 
 @dataclass(frozen=True)
@@ -24,6 +57,15 @@ class S3Server:
     access_key: str
     secret_key: str
     folder: Path
+    _process: _Rclone = field(repr=False)
+
+    def kill(self) -> None:
+        """End it without a word (kill -9); unfinished uploads are gone with it."""
+        self._process.kill()
+
+    def start(self) -> None:
+        """Start it again, where it was, after `kill`."""
+        self._process.start()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,22 +89,12 @@ def serve_s3(folder: Path, *, bucket: str = "videos", port: int = 0) -> Iterator
     home.mkdir(parents=True, exist_ok=True)
     port = port or _free_port()
     access_key, secret_key = "massdl-local-only", "massdl-local-only-secret"
-    command = [_rclone(), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off", "--config", os.devnull, str(folder)]
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the workers: they still clear away what they had begun
-    )
+    process = _Rclone(folder, port, access_key, secret_key)
     try:
-        _wait_for(port, process)
-        yield S3Server(f"http://127.0.0.1:{port}", bucket, access_key, secret_key, home)
+        process.start()
+        yield S3Server(f"http://127.0.0.1:{port}", bucket, access_key, secret_key, home, process)
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        process.kill()
+        process.stop()
 
 
 def _rclone() -> str:
