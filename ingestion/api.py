@@ -41,6 +41,7 @@ __all__ = [
     "Workers",
     "WorkersFailed",
     "borrowed_workers",
+    "cancel",
     "has_refusals",
     "is_settled",
     "look_again",
@@ -151,8 +152,11 @@ def start_session(inputs: Inputs, *, options: Options, user: Any = None) -> Down
     """Write people and channels, make a session with a scan for each channel, and wake the workers, all or nothing.
 
     Rows that the database refuses (a channel of somebody else) join the session's problems. Raises EnrolmentError when
-    others kept writing the same people or channels meanwhile.
+    others kept writing the same people or channels meanwhile, ValueError for options that cannot be used.
     """
+    _, wrong = read_options(options.as_json())
+    if wrong:
+        raise ValueError(" ".join(wrong))
     with transaction.atomic():
         enrolment = enrol(inputs.rows)
         refused = [_refusal(inputs, outcome) for outcome in enrolment.outcomes if outcome.outcome == "refused"]
@@ -167,7 +171,7 @@ def _refusal(inputs: Inputs, outcome: RowOutcome) -> dict[str, Any]:
 def _start(channels: Sequence[Channel], source: str, problems: list[dict[str, Any]], options: Options, user: Any) -> DownloadSession:
     session = DownloadSession.objects.create(source=source, options=options.as_json(), problems=problems, created_by=user)
     ids = dict.fromkeys(channel.pk for channel in channels)
-    Scan.objects.bulk_create([Scan(session=session, channel_id=pk, next_attempt_at=timezone.now()) for pk in ids], batch_size=1000)
+    Scan.objects.bulk_create([Scan(session=session, channel_id=pk) for pk in ids], batch_size=1000)
     dispatch.ring(dispatch.SCANS, min(len(ids), dispatch.MOST_WAKE_UPS))
     return session
 
@@ -212,6 +216,11 @@ def pause(session: DownloadSession, reason: str = "") -> bool:
     `ingestion.steering` pauses, resumes and cancels also channels, videos and everything.
     """
     return bool(steering.pause(_only(session), now=True, reason=reason).changed)
+
+
+def cancel(session: DownloadSession, reason: str = "") -> int:
+    """Give up what is not stored yet of a session; what runs is stopped within seconds. Returns how many videos."""
+    return steering.cancel(_only(session), now=True, reason=reason).videos
 
 
 def resume(session: DownloadSession, *, retry_failed: bool = False) -> int:

@@ -14,13 +14,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ingestion.errors import FleetError, error
+from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, error
 from ingestion.models import Budget, Limits
 
 LONGEST_OPENING = timedelta(days=1)
+PROBE = timedelta(minutes=2)
 SLEEP_SLICE_SECONDS = 0.5
 
 # Minutes since the newest one that is counted, and the counts as they stand at this minute
@@ -56,7 +58,7 @@ def spend(*, check: Callable[[], None] = lambda: None, sleep: Callable[[float], 
     Outside a transaction, so that nobody waits for our commit. Raises the breaker's FleetError while it is open, and
     DeferredError until the hour is over when its allowance is spent.
     """
-    wait = _reserve()
+    wait = _reserve(check, sleep)
     has_slept = wait > SLEEP_SLICE_SECONDS
     while wait > 0:
         check()
@@ -71,20 +73,24 @@ def environment() -> dict[str, Any]:
     return {"identity": identity(), "per_second": settings.REQUESTS_PER_SECOND, "per_hour": settings.REQUESTS_PER_HOUR}
 
 
-def _reserve() -> float:
+def _reserve(check: Callable[[], None], sleep: Callable[[float], None]) -> float:
     """Seconds until the slot that is ours now."""
     while True:
         with connection.cursor() as cursor:
             cursor.execute(RESERVE, environment())
             if row := cursor.fetchone():
                 return float(row[0])
-        _make_rows()
+        if _make_row():
+            continue
         _raise_if_unaskable()
+        check()
+        sleep(SLEEP_SLICE_SECONDS)  # what was shut a moment ago is open by now
 
 
-def _make_rows() -> None:
+def _make_row() -> bool:
+    """False when it was there."""
     Limits.row()
-    Budget.objects.bulk_create([Budget(identity=identity())], ignore_conflicts=True)
+    return Budget.objects.get_or_create(identity=identity())[1]
 
 
 def _raise_if_unaskable() -> None:
@@ -119,7 +125,7 @@ def refused(kind: str) -> datetime:
                 open_until = CASE WHEN open_until > clock_timestamp() THEN open_until
                                ELSE clock_timestamp() + least(%(base)s * power(2, least(refusals, 20)), %(longest)s) END,
                 refusals = CASE WHEN open_until > clock_timestamp() THEN refusals ELSE refusals + 1 END,
-                open_reason = %(kind)s
+                open_reason = %(kind)s, probing_until = NULL
             WHERE identity = %(identity)s RETURNING open_until
             """,
             {
@@ -132,18 +138,34 @@ def refused(kind: str) -> datetime:
         return cursor.fetchone()[0]
 
 
+def note_probe() -> None:
+    """One claim is on its way to find out whether YouTube answers again; no other one is given until it told, or died."""
+    Budget.objects.filter(identity=identity()).update(probing_until=Now() + PROBE)
+
+
+def note_answer(failure: ArchiveError) -> None:
+    """A video that YouTube says is private, or not shown yet, is an answer as good as any."""
+    if isinstance(failure, PermanentError | DeferredError) and failure.kind != "budget_spent":
+        accepted()
+
+
 def accepted() -> bool:
     """YouTube answered: close the breaker again for everybody. True when it was not closed."""
     return bool(
         Budget.objects.filter(identity=identity(), refusals__gt=0, open_until__lte=Now()).update(
-            refusals=0, open_until=None, open_reason=""
+            refusals=0, open_until=None, open_reason="", probing_until=None
         )
     )
 
 
 def probe() -> bool:
     """Let one request find out now whether YouTube answers again, whatever the breaker's time. False when it is not open."""
-    return bool(_refusals().update(open_until=Now()))
+    return bool(probe_for(Budget.objects.filter(identity=identity())))
+
+
+def probe_for(budgets: QuerySet[Budget]) -> int:
+    """The same for other identities; returns for how many, without those whose breaker is not open."""
+    return budgets.filter(open_until__gt=Now()).update(open_until=Now())
 
 
 def open_until() -> tuple[datetime, str] | None:
@@ -174,13 +196,18 @@ CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
 
 def state() -> State:
-    """The allowance of this host's identity, in two queries."""
-    limits = Limits.row()
-    row = Budget.objects.filter(pk=identity()).first() or Budget(pk=identity(), minute_at=timezone.now())
-    breaker = OPEN if row.open_until and row.open_until > timezone.now() else HALF_OPEN if row.refusals else CLOSED
-    spent_until = row.spent_until(limits.hourly_requests)
+    """The allowance of this host's identity, in two queries, by the database's clock."""
+    row = Budget.objects.annotate(now=Now()).filter(pk=identity()).first()
+    return state_of(row or Budget(pk=identity(), minute_at=timezone.now()), Limits.row(), now=row.now if row else None)
+
+
+def state_of(row: Budget, limits: Limits, *, now: datetime | None = None) -> State:
+    """The allowance of a row that was read just now (at `now`; None: this host's clock). No query."""
+    now = now or timezone.now()
+    breaker = OPEN if row.open_until and row.open_until > now else HALF_OPEN if row.refusals else CLOSED
+    spent_until = row.spent_until(limits.hourly_requests, now)
     return State(
-        used_this_hour=row.used_this_hour,
+        used_this_hour=row.used_at(now),
         per_hour=limits.hourly_requests,
         per_second=limits.request_rate,
         breaker=breaker,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
-from django.template.defaultfilters import filesizeformat, pluralize
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -17,14 +17,19 @@ from ingestion import budget
 from ingestion.budget import HALF_OPEN
 from ingestion.checks import Finding
 from ingestion.progress import CHANNEL_PAUSED, LIMITS_PAUSED, VIDEO_PAUSED, Progress
+from videos.text import counted, counted_bytes
 
 TITLE_WIDTH = 32  # with the bar and the amount it fits 80 columns
 
 # Why videos are held back: in words of one, of several, and what staff may do
 HELD_BACK = {
     LIMITS_PAUSED: ("everything is paused", "everything is paused", "Go on with `manage.py resume --all`, or under Limits in the admin."),
-    CHANNEL_PAUSED: ("its channel is paused", "their channel is paused", "Resume it under Channels in the admin."),
-    VIDEO_PAUSED: ("staff paused it", "staff paused them", "Resume it under Videos in the admin."),
+    CHANNEL_PAUSED: (
+        "its channel is paused",
+        "their channel is paused",
+        "Go on with `manage.py resume --channel URL`, or under Channels in the admin.",
+    ),
+    VIDEO_PAUSED: ("staff paused it", "staff paused them", "Go on with `manage.py resume --video ID`, or under Videos in the admin."),
 }
 
 
@@ -68,7 +73,7 @@ class BarsDisplay:
 
     def show(self, progress: Progress) -> None:
         done = progress.total - progress.unfinished
-        amount = f"{done} of {_videos(progress.total)}"
+        amount = f"{done} of {counted(progress.total, 'video')}"
         listed = f"{progress.scans.total() - progress.scans_open} of {progress.scans.total()} channels listed"
         self._bars.update(self._all, description=listed, completed=done, total=progress.total or None, amount=amount)
         running = {run.video_id: run for run in progress.running}
@@ -77,8 +82,8 @@ class BarsDisplay:
         for video_id, run in running.items():
             if video_id not in self._tasks:
                 self._tasks[video_id] = self._bars.add_task("  " + run.title[:TITLE_WIDTH], total=None, amount="")
-            of = f" of {_size(run.bytes_total)}" if run.bytes_total else ""
-            self._bars.update(self._tasks[video_id], completed=run.bytes_done, total=run.bytes_total, amount=f"{_size(run.bytes_done)}{of}")
+            amount = counted_bytes(run.bytes_done) + (f" of {counted_bytes(run.bytes_total)}" if run.bytes_total else "")
+            self._bars.update(self._tasks[video_id], completed=run.bytes_done, total=run.bytes_total, amount=amount)
 
 
 def headline(progress: Progress) -> str:
@@ -89,7 +94,7 @@ def headline(progress: Progress) -> str:
     counts = {status: progress.videos[status] for status in ("failed", "unavailable")}
     counts |= {"running": progress.videos["downloading"], "waiting": progress.videos["pending"] - held, "held back": held}
     parts += [f"{count} {word}" for word, count in counts.items() if count]
-    parts += [_size(progress.bytes_stored)] if progress.bytes_stored else []
+    parts += [counted_bytes(progress.bytes_stored)] if progress.bytes_stored else []
     return ", ".join([*parts, *_holds(progress)])
 
 
@@ -110,13 +115,14 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
     """The closing lines: what is stored, what is not and why, grouped by kind, each with its advice."""
     totals, number = report["totals"], report["session"]["id"]
     if totals["videos"]:
-        yield f"Session {number}: {totals['stored']} of {_videos(totals['videos'])} stored, {_size(totals['bytes_stored'])}."
+        stored = f"{totals['stored']} of {counted(totals['videos'], 'video')} stored, {counted_bytes(totals['bytes_stored'])}"
+        yield f"Session {number}: {stored}."
     else:
         yield f"Session {number}: nothing new."
     if totals["already_stored"]:
-        yield f"In the archive before: {_videos(totals['already_stored'])}."
-    if progress.state == "paused":
-        yield f"The session is paused. {progress.state_reason}".rstrip()
+        yield f"In the archive before: {counted(totals['already_stored'], 'video')}."
+    if progress.state in ("paused", "cancelled"):
+        yield f"The session {'is paused' if progress.state == 'paused' else 'was cancelled'}. {progress.state_reason}".rstrip()
     if totals["waiting"] > totals["held_back"]:
         yield _waiting(report, progress)
     if progress.hold and totals["waiting"]:
@@ -131,7 +137,7 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
 
 
 def _waiting(report: dict[str, Any], progress: Progress) -> str:
-    line = f"Still waiting: {_videos(report['totals']['waiting'] - report['totals']['held_back'])}"
+    line = f"Still waiting: {counted(report['totals']['waiting'] - report['totals']['held_back'], 'video')}"
     if progress.next_due_at and progress.next_due_at > timezone.now():
         line += f", the first until {timezone.localtime(progress.next_due_at):%Y-%m-%d %H:%M:%S}"
     resume = f"`mass_download --resume {report['session']['id']}`"
@@ -148,16 +154,16 @@ def _requests(requests: budget.State) -> str:
 def _held_back(progress: Progress) -> Iterator[str]:
     for reason, count in progress.held_videos.most_common():
         one, several, remedy = HELD_BACK[reason]
-        yield f"{_videos(count)} {pluralize(count, 'is,are')} held back: {one if count == 1 else several}. {remedy}"
+        yield f"{counted(count, 'video')} {pluralize(count, 'is,are')} held back: {one if count == 1 else several}. {remedy}"
     for reason, count in progress.held_scans.most_common():
         cause = pluralize(count, "it is,they are") + " paused" if reason == CHANNEL_PAUSED else HELD_BACK[reason][0]
         yield f"{count} channel{pluralize(count, ' is,s are')} not listed: {cause}. {HELD_BACK[reason][2]}"
 
 
 def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[str]:
-    counts = [_videos(row["videos"])] if row["videos"] else []
-    counts += [f"{_videos(row['known_before'])} known before"] if row["known_before"] else []
-    counts += [f"{row['channels']} channel{pluralize(row['channels'])}"] if row["channels"] else []
+    counts = [counted(row["videos"], "video")] if row["videos"] else []
+    counts += [f"{counted(row['known_before'], 'video')} known before"] if row["known_before"] else []
+    counts += [counted(row["channels"], "channel")] if row["channels"] else []
     yield f"  {row['kind']} ({', '.join(counts)}): {row['meaning']} {row['advice']}"
     for channel in channels:
         if channel["error_kind"] == row["kind"]:
@@ -176,11 +182,3 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"{'ok  ' if finding.good else 'FIX '} {finding.name}: {finding.seen}"
         if not finding.good:
             yield f"     {finding.fix}"
-
-
-def _videos(count: int) -> str:
-    return f"{count} video{pluralize(count)}"
-
-
-def _size(count: int) -> str:
-    return filesizeformat(count).replace("\xa0", " ")

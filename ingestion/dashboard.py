@@ -14,12 +14,12 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ingestion import budget
+from ingestion import budget, schedule
 from ingestion.admin.sessions import state_label
 from ingestion.admin.tallies import progress_cell, tallies_of
 from ingestion.errors import KINDS
 from ingestion.models import DownloadSession, Limits
-from ingestion.supervisor import live_supervisors
+from ingestion.roster import live_supervisors
 from people.models import Person
 from videos.admin import table
 from videos.models import Video
@@ -50,11 +50,13 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK: adds what this user may see to the context of the index."""
     sees = request.user.has_perm
     tiles = _tiles() if sees("videos.view_video") else []
+    requests = budget.state() if tiles or sees("ingestion.view_budget") else None
     return {
         **context,
         "title": "Overview",
         "tiles": tiles,
-        "notices": _notices(tiles) if tiles else [],
+        "notices": _notices(tiles, requests) if tiles else [],
+        "requests": _requests(requests) if sees("ingestion.view_budget") else None,
         "sessions": _sessions() if sees("ingestion.view_downloadsession") else None,
         "import_url": _import_url() if sees("people.add_person") and not Person.objects.exists() else None,
     }
@@ -68,18 +70,37 @@ def _tiles() -> list[Tile]:
     ]
 
 
-def _notices(tiles: list[Tile]) -> list[str]:
+def _notices(tiles: list[Tile], requests: budget.State) -> list[str]:
     """Why nothing moves, in sentences."""
-    notices = []
-    if refused := budget.open_until():
-        until, kind = refused
-        meaning = KINDS.get(kind, KINDS["unknown"]).meaning
-        notices.append(f"No requests to YouTube until {date_format(timezone.localtime(until), 'DATETIME_FORMAT')}: {meaning}")
-    if Limits.objects.filter(paused=True).exists():
-        notices.append("Everything is paused: see Limits.")
+    limits = Limits.row()
+    notices = [sentence for sentence in (_refusal(requests), _hold(limits)) if sentence]
     if any(tile.count for tile in tiles[1:3]) and not live_supervisors().exists():
         notices.append("Videos wait, but no worker is running. Start one with: manage.py workers")
     return notices
+
+
+def _refusal(requests: budget.State) -> str:
+    meaning = KINDS.get(requests.kind, KINDS["unknown"]).meaning
+    if requests.closed_until:
+        return f"No requests to YouTube until {date_format(timezone.localtime(requests.closed_until), 'DATETIME_FORMAT')}: {meaning}"
+    if requests.breaker == budget.HALF_OPEN:
+        return f"YouTube had refused us; one request at a time finds out whether it answers again. {meaning}"
+    return ""
+
+
+def _hold(limits: Limits) -> str:
+    """Staff's own pause, or the clock's."""
+    if limits.paused:
+        return f"Everything is paused. {limits.paused_reason or 'Nobody said why.'} It goes on when staff resume it: see Limits."
+    hold = schedule.held_until(limits, timezone.now())
+    return f"No download begins. {hold.in_words()}" if hold else ""
+
+
+def _requests(requests: budget.State) -> SafeString:
+    """How much of the hour's allowance is used, as a link to more."""
+    words = f"{requests.used_this_hour:,} of {requests.per_hour:,}"
+    page = reverse("admin:ingestion_budget_changelist")
+    return format_html('Requests to YouTube in the last hour: <a class="text-link" href="{}">{}</a>', page, words)
 
 
 def _sessions() -> SafeString | None:

@@ -12,7 +12,7 @@ from django_q.tasks import async_task
 
 from ingestion import leases, orphans, schedule, turns
 from ingestion.brokers import BrokerAway
-from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, live_scans, look_at_limits
+from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, look_at_limits
 from ingestion.models import DownloadSession, Limits, Scan
 from people.models import Channel
 from videos.models import Video
@@ -91,10 +91,11 @@ def due_videos() -> int:
     A hint and no promise: it locks nothing, and looks at the first lines only.
     """
     room = look_at_limits()
-    if room.is_closed or room.hold or (room.is_probing and live_scans().exists()):
+    if room.is_closed or room.hold:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT_DUE, {**room.parameters(), "most": MOST_WAKE_UPS})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {turns.IN_INDEX_ORDER}")
+        cursor.execute(COUNT_DUE, {**room.parameters(), "most": 1 if room.is_probing else MOST_WAKE_UPS})
         return cursor.fetchone()[0]
 
 
@@ -102,8 +103,6 @@ def due_scans() -> int:
     """How many scans `claim_scan` would give at this moment, MOST_WAKE_UPS at most."""
     room = look_at_limits()
     if room.is_closed:
-        return 0
-    if room.is_probing and (live_scans().exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()):
         return 0
     return _claimable_scans()[: 1 if room.is_probing else MOST_WAKE_UPS].count()
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from ingestion import budget, leases
+from ingestion import budget, leases, orphans
 from ingestion.errors import ArchiveError, FleetError, error
 from ingestion.extraction import Extraction, MediaSource
 from ingestion.heartbeat import Heartbeat, Stopped
@@ -103,7 +103,8 @@ def _remove_unrecorded(claim: Claim, store: Store) -> None:
     earlier = Attempt.objects.filter(video_id=claim.video_id, upload__isnull=False, pk__lt=claim.attempt_id)
     keys = set(earlier.exclude(outcome=Attempt.Outcome.STORED).values_list("upload__key", flat=True))
     for key in keys - set(Video.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True)):
-        store.delete(key)
+        if store.size(key) is not None:  # on some servers a DELETE of a key breaks the upload under it that is still open
+            store.delete(key)
 
 
 def _key_stem(claim: Claim, video: Video) -> str:
@@ -185,19 +186,7 @@ def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None
     if is_refusal and not leases.refuses_this_video_only(claim, failure.kind):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
+    budget.note_answer(failure)
     logger.info("video %d was not stored: %s", claim.video_id, failure, extra={"video": claim.video_id})
     if insist(leases.finish_failed, claim, failure, way=way):
-        _abort_if_over(claim, store)
-
-
-def _abort_if_over(claim: Claim, store: Store) -> None:
-    """Clear away what was begun to upload when no later attempt will go on with it."""
-    over = Video.objects.filter(pk=claim.video_id).exclude(status__in=[Video.Status.PENDING, Video.Status.DOWNLOADING])
-    states = Attempt.objects.filter(video__in=over, upload__isnull=False).exclude(outcome=Attempt.Outcome.STORED)
-    for attempt, state in states.values_list("pk", "upload"):
-        try:
-            store.abort(state)
-        except ArchiveError as failure:
-            logger.warning("an unfinished upload stays in the storage: %s", failure, extra={"attempt": attempt})
-        else:
-            Attempt.objects.filter(pk=attempt).update(upload=None)
+        orphans.clear_video(claim.video_id, store=store)

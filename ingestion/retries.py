@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError, StaffError
 
+MOST_DOUBLINGS = 20
 DEFERRED_LOOK = timedelta(hours=1)
 SETUP_LOOK = timedelta(minutes=1)  # its session is paused as well; nobody must spin meanwhile
 
@@ -35,7 +36,7 @@ def next_attempt(
     if attempts >= max_attempts:
         return None
     spread = random.random() if jitter is None else jitter
-    return now + min(base * 2 ** (attempts - 1), cap) * (1 + spread / 5)
+    return now + min(base * 2 ** min(attempts - 1, MOST_DOUBLINGS), cap) * (1 + spread / 5)
 
 
 def spends_attempt(error: ArchiveError) -> bool:

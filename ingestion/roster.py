@@ -5,9 +5,11 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ingestion.models import Worker
 
@@ -22,16 +24,16 @@ def live_supervisors() -> QuerySet[Worker]:
     return Worker.objects.filter(queue=SUPERVISOR, heartbeat_at__gt=Now() - ALIVE)
 
 
-def enlist(name: str, queue: str) -> None:
+def enlist(name: str, queue: str, **also: Any) -> None:
     """Write down this process, once; what its supervisor says of it later is kept."""
-    mine = Worker(name=name, host=socket.gethostname()[:60], pid=os.getpid(), queue=queue, version=f"yt-dlp {version('yt-dlp')}")
+    mine = Worker(name=name, host=socket.gethostname()[:60], pid=os.getpid(), queue=queue, version=f"yt-dlp {version('yt-dlp')}", **also)
     Worker.objects.bulk_create([mine], ignore_conflicts=True)
 
 
 def note_wake_up(name: str, queue: str) -> None:
     """A wake-up reached this process: its cluster hangs nowhere."""
     if not Worker.objects.filter(name=name).update(woken_at=Now()):
-        enlist(name, queue)
+        enlist(name, queue, woken_at=timezone.now())
 
 
 def hears_wake_ups(prefix: str, queue: str, within: timedelta) -> bool:
@@ -44,9 +46,10 @@ def report(name: str, prefix: str, is_alive: Callable[[int], bool]) -> None:
     and so is whoever was not heard of for FORGOTTEN."""
     enlist(name, SUPERVISOR)
     ours = Worker.objects.filter(name__startswith=prefix)
-    alive = [worker for worker, pid in ours.values_list("name", "pid") if pid and is_alive(pid)]
+    pids = dict(ours.values_list("name", "pid"))
+    alive = [worker for worker, pid in pids.items() if pid and is_alive(pid)]
     ours.filter(name__in=alive).update(heartbeat_at=Now())
-    ours.exclude(name__in=alive).delete()
+    ours.filter(name__in=pids.keys() - set(alive)).delete()
     Worker.objects.filter(heartbeat_at__lt=Now() - FORGOTTEN).delete()
 
 

@@ -30,6 +30,9 @@ CANCELLED = KINDS["cancelled"]
 class Scope(Protocol):
     """What is to be steered. `hold`, `release` and `end` return how many rows they changed."""
 
+    def settled(self) -> "Scope":
+        """The same rows, whatever becomes of them: a choice may be a filter on what changes."""
+
     def videos(self) -> VideoQuerySet: ...
 
     def scans(self) -> QuerySet[Scan]: ...
@@ -59,6 +62,9 @@ class Steered:
 class Everything:
     """The whole system, on all hosts."""
 
+    def settled(self) -> "Everything":
+        return self
+
     def videos(self) -> VideoQuerySet:
         return Video.objects.all()
 
@@ -79,6 +85,9 @@ class Everything:
 class Sessions:
     chosen: QuerySet[DownloadSession]
 
+    def settled(self) -> "Sessions":
+        return Sessions(DownloadSession.objects.filter(pk__in=list(self.chosen.order_by().values_list("pk", flat=True))))
+
     def videos(self) -> VideoQuerySet:
         return Video.objects.filter(session__in=self.chosen.order_by().values("pk"))
 
@@ -90,8 +99,8 @@ class Sessions:
 
     def release(self) -> int:
         """A cancelled session gets back what was cancelled with it."""
-        cancelled = DownloadSession.objects.filter(pk__in=list(self.chosen.filter(state=State.CANCELLED).values_list("pk", flat=True)))
-        again = Sessions(cancelled)
+        again = Sessions(self.chosen.filter(state=State.CANCELLED))
+        _let_run(again)
         again.videos().cancelled().retry()
         again.scans().filter(state=Scan.State.FAILED, error_kind=CANCELLED.slug).update(**AFRESH)
         held = self.chosen.filter(state__in=[State.PAUSED, State.CANCELLED])
@@ -106,6 +115,9 @@ class Sessions:
 class Channels:
     chosen: QuerySet[Channel]
 
+    def settled(self) -> "Channels":
+        return Channels(Channel.objects.filter(pk__in=list(self.chosen.order_by().values_list("pk", flat=True))))
+
     def videos(self) -> VideoQuerySet:
         return Video.objects.filter(channel__in=self.chosen.order_by().values("pk"))
 
@@ -113,7 +125,7 @@ class Channels:
         return Scan.objects.filter(channel__in=self.chosen.order_by().values("pk"))
 
     def hold(self, reason: str) -> int:
-        return self.chosen.filter(state=Channel.State.ACTIVE).update(state=Channel.State.PAUSED)
+        return self.chosen.exclude(state=Channel.State.PAUSED).update(state=Channel.State.PAUSED)
 
     def release(self) -> int:
         return self.chosen.filter(state=Channel.State.PAUSED).update(state=Channel.State.ACTIVE)
@@ -125,7 +137,12 @@ class Channels:
 
 @dataclass(frozen=True)
 class Videos:
+    """There may be millions: they stay a filter, and each is changed by the first statement that fits it."""
+
     chosen: VideoQuerySet
+
+    def settled(self) -> "Videos":
+        return self
 
     def videos(self) -> VideoQuerySet:
         return self.chosen
@@ -158,7 +175,8 @@ def pause(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
     """Begin nothing more of it until `resume`; with `now`, stop what runs, which pays no attempt for it."""
     with transaction.atomic():
         leases.lock_limits()
-        stopped = _stop(scope, Attempt.Stop.PAUSE) + _take_scans_back(scope) if now else 0
+        scope = scope.settled()
+        stopped = _take_scans_back(scope) + _stop(scope, Attempt.Stop.PAUSE) if now else 0
         changed = scope.hold(reason)
     return Steered(changed, stopped=stopped)
 
@@ -168,6 +186,7 @@ def resume(scope: Scope) -> Steered:
     meant: that is resumed as it was."""
     with transaction.atomic():
         leases.lock_limits()
+        scope = scope.settled()
         changed = scope.release()
         videos, scans = (0, 0) if isinstance(scope, Everything) else _wake(scope)
         dispatch.ring(dispatch.SCANS)
@@ -184,16 +203,28 @@ def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
     else that ends by itself, and is not tried again should it fail."""
     with transaction.atomic():
         leases.lock_limits()
-        stopped = _stop(scope, Attempt.Stop.CANCEL) if now else 0
+        scope = scope.settled()
         scans = _cancel_scans(scope)
+        stopped = _stop(scope, Attempt.Stop.CANCEL) if now else 0
         videos = scope.videos().cancel()
         changed = scope.end(reason)
     return Steered(changed or videos, stopped=stopped, videos=videos, scans=scans)
 
 
 def _stop(scope: Scope, how: str) -> int:
-    held = scope.videos().filter(status=Video.Status.DOWNLOADING).order_by()
-    return Attempt.objects.filter(pk__in=held.values("claim_id")).update(stop=how)
+    return Attempt.objects.filter(pk__in=_lock_running(scope)).update(stop=how)
+
+
+def _let_run(scope: Scope) -> None:
+    """What still runs of it, though it was cancelled, is not given up."""
+    Attempt.objects.filter(pk__in=_lock_running(scope)).update(stop=Attempt.Stop.NONE)
+    scope.videos().filter(status=Video.Status.DOWNLOADING, wanted=Video.Wanted.CANCEL).update(wanted=Video.Wanted.RUN)
+
+
+def _lock_running(scope: Scope) -> list[int]:
+    """The attempts under way, with their videos held: a worker that ends one locks the video first, too."""
+    running = scope.videos().filter(status=Video.Status.DOWNLOADING).order_by("pk").select_for_update(of=("self",))
+    return list(running.values_list("claim_id", flat=True))
 
 
 def _take_scans_back(scope: Scope) -> int:

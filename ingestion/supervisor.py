@@ -13,7 +13,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
 
 from ingestion import dispatch, leases, roster
 from ingestion.cluster import (
@@ -25,6 +24,7 @@ from ingestion.cluster import (
     signals_held_back,
     supervisor_prefix,
 )
+from ingestion.outages import DATABASE_AWAY, close_connection
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
@@ -160,12 +160,14 @@ class Supervisor:
             self._watch(dispatch.DOWNLOADS, "video", is_idle=self._videos_lie())
             self._watch(dispatch.SCANS, "channel", is_idle=self._scans_lie())
             self._database_answers = True
-        except (DatabaseError, InterfaceError) as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("the database did not answer: %s", exc)
-            connection.close()
+            close_connection()
             self._database_answers = False
             for cluster in self._clusters.values():
                 cluster.note_work(is_idle=False)
+        except Exception:  # what is wrong with one row must not end the workers of all
+            logger.exception("a round of upkeep failed; the next one begins anew")
 
     def _watch(self, queue: str, what: str, *, is_idle: bool) -> None:
         """A cluster whose queue is stuck looks alive: due work that nobody takes for IDLE_SECONDS tells."""
@@ -196,8 +198,8 @@ class Supervisor:
         try:
             leases.expire(self._prefix, _is_alive)
             roster.strike_off(self._prefix)
-        except (DatabaseError, InterfaceError):
-            connection.close()
+        except DATABASE_AWAY:
+            close_connection()
 
     def _wait_for_clusters(self, deadline: float) -> None:
         """Until all have ended; those that hang and hold no work are not waited for to the end."""
@@ -216,8 +218,8 @@ class Supervisor:
         try:
             videos = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
             return videos.exists() or leases.live_scans().filter(lease_owner__startswith=self._prefix).exists()
-        except (DatabaseError, InterfaceError):
-            connection.close()
+        except DATABASE_AWAY:
+            close_connection()
             return True
 
 

@@ -125,10 +125,14 @@ DATABASE_URL = env.text(
 )
 if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://")):
     raise ImproperlyConfigured("DATABASE_URL names another database; allowed: postgres://USER:PASSWORD@HOST:PORT/NAME.")
+# A database host that is gone without a word is noticed within seconds, not after the hours of the system's defaults
+HEARING = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+DATABASE = dj_database_url.parse(DATABASE_URL) if DATABASE_URL else {}
 EMBEDDED = {"ENGINE": "massdl_site.embedded", "NAME": "postgres", "HOST": str(VAR_DIR / "postgres")}
 DATABASES = {
     "default": {
-        **(dj_database_url.parse(DATABASE_URL) if DATABASE_URL else EMBEDDED),
+        **(DATABASE or EMBEDDED),
+        "OPTIONS": {**HEARING, **DATABASE.get("OPTIONS", {})},
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }

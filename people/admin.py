@@ -1,14 +1,12 @@
 """People and channels in the admin."""
 
-from collections import Counter
-
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, Field, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat, Lower
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from people.channel_urls import ChannelUrlError, parse_channel_url
 from people.import_pages import SheetPagesMixin
@@ -132,10 +130,10 @@ class ChannelAdmin(CheapListMixin, ModelAdmin):
     search_help_text = "Title, address, YouTube id or person"
     autocomplete_fields = ["person"]
     inlines = [AliasInline]
-    actions = ["pause", "resume"]
 
     def get_fields(self, request: HttpRequest, obj: Channel | None = None) -> list[str]:
-        return ["person", "url", *(self.get_readonly_fields(request, obj)[1:] if obj else [])]
+        edited = ["person", "url", "max_concurrent_videos", "rescan_every_hours"]
+        return [*edited, *(self.get_readonly_fields(request, obj)[1:] if obj else [])]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Channel | None = None) -> list[str]:
         if obj is None:
@@ -157,26 +155,3 @@ class ChannelAdmin(CheapListMixin, ModelAdmin):
         if channel.seen is None:
             return "not listed yet"
         return f"{channel.seen} of {channel.expected}" if channel.expected else str(channel.seen)
-
-    @action(description="Pause selected channels", permissions=["change"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        _move(request, queryset, Channel.State.ACTIVE, Channel.State.PAUSED)
-
-    @action(description="Resume selected channels", permissions=["change"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        _move(request, queryset, Channel.State.PAUSED, Channel.State.ACTIVE)
-
-
-def _move(request: HttpRequest, queryset: QuerySet[Channel], source: Channel.State, target: Channel.State) -> None:
-    """Move the channels that may be moved, and tell both numbers."""
-    ids = list(queryset.values_list("pk", flat=True))
-    channels = Channel.objects.filter(pk__in=ids)
-    moved = channels.filter(state=source).update(state=target)
-    left = Counter(channels.values_list("state", flat=True))
-    left[target] -= moved
-    reasons = {Channel.State.GONE: "gone", target: f"{target.label.lower()} already"}
-    said = [f"{moved} {'paused' if target == Channel.State.PAUSED else 'resumed'}"]
-    for state, reason in reasons.items():
-        if left[state] > 0:
-            said.append(f"{left[state]} left alone: {'it is' if left[state] == 1 else 'they are'} {reason}")
-    messages.add_message(request, messages.SUCCESS if moved else messages.WARNING, ", ".join(said) + ".")

@@ -27,6 +27,7 @@ CATCH_ALL = (
     *(
         "ingestion/downloading.py",
         "ingestion/scanning/__init__.py",
+        "ingestion/supervisor.py",
         "ingestion/tasks.py",
         "ingestion/workers.py",
         "*/management/commands/*.py",

@@ -22,6 +22,7 @@ from people.models import Channel
 from videos.filters import ErrorKindFilter, StoredFilter, UploadYearFilter
 from videos.models import Video
 from videos.paginator import BigTablePaginator
+from videos.text import counted
 
 COLOURS: dict[str, str] = {"downloading": "info", "stored": "success", "failed": "danger", "unavailable": "warning"}
 NOTHING = "-"
@@ -35,7 +36,19 @@ class PlainChangeList(ChangeList):
             self.full_result_count = self.result_count  # else unfold offers to show all where all is shown
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class TellsCounts:
+    """For an admin whose actions change many rows."""
+
+    def say_counts(self, request, *, changed: int, selected: int, done: str, left: tuple[str, str], also: Sequence[str] = ()):
+        """Tell how many rows an action changed and how many it left alone. `left` is the reason for one and for many;
+        `also` are sentences on what else came of it."""
+        sentences = [f"{number_of(changed, self.opts.verbose_name)} {done}."]
+        if alone := max(selected - changed, 0):
+            sentences.append(f"{alone:,} left alone: {left[0] if alone == 1 else left[1]}.")
+        self.message_user(request, " ".join([*sentences, *also]), messages.SUCCESS if changed or also else messages.WARNING)
+
+
+class ReadOnlyAdmin(TellsCounts, ModelAdmin):
     """Rows that only workers write. Nobody adds, edits or deletes one here; `change` permits the actions."""
 
     paginator = BigTablePaginator
@@ -62,17 +75,10 @@ class ReadOnlyAdmin(ModelAdmin):
         title = self.opts.verbose_name_plural.capitalize()
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
-    def say_counts(self, request, *, changed: int, selected: int, done: str, left: tuple[str, str]):
-        """Tell how many rows an action changed and how many it left alone. `left` is the reason for one and for many."""
-        sentence = f"{number_of(changed, self.opts.verbose_name)} {done}."
-        if alone := max(selected - changed, 0):
-            sentence += f" {alone:,} left alone: {left[0] if alone == 1 else left[1]}."
-        self.message_user(request, sentence, messages.SUCCESS if changed else messages.WARNING)
-
 
 def number_of(count: int, noun: str) -> str:
     """`No video`, `1 video`, `3 videos`."""
-    return f"{count:,} {noun}s" if count > 1 else f"{count or 'No'} {noun}"
+    return counted(count, noun) if count else f"No {noun}"
 
 
 def label(text: str, colour: str = "", *, title: str = "") -> SafeString:
@@ -136,7 +142,7 @@ class VideoChangeList(PlainChangeList):
 
 @admin.register(Video)
 class VideoAdmin(ReadOnlyAdmin):
-    """Videos do not know the kinds of errors: whoever does gives their words with a subclass."""
+    """Videos know neither the kinds of errors nor what else may hold them: whoever does gives the words with a subclass."""
 
     error_words: ClassVar[dict[str, str]] = {}
     error_advice: ClassVar[dict[str, str]] = {}
@@ -154,7 +160,7 @@ class VideoAdmin(ReadOnlyAdmin):
     sortable_by = ("uploaded",)
     search_fields = ("title",)
     search_help_text = "Words of the title (3 letters or more), a person's name, a YouTube id or link"
-    actions = ("retry", "resume", "skip")
+    actions = ("retry", "skip")
     readonly_fields = (
         *("state", "watch", "length", "uploaded", "file", "picture", "codecs", "held_by"),
         *("problem", "what_it_means", "what_to_do", "raw_message"),
@@ -181,11 +187,6 @@ class VideoAdmin(ReadOnlyAdmin):
         left = ("it did not fail", "they did not fail")
         self.say_counts(request, selected=queryset.count(), changed=queryset.retry(), done="will be tried again", left=left)
 
-    @action(description="Resume: go on at once with waiting ones", permissions=["change"])
-    def resume(self, request, queryset):
-        left = ("it was not waiting", "they were not waiting")
-        self.say_counts(request, selected=queryset.count(), changed=queryset.resume(), done="will go on at once", left=left)
-
     @action(description="Skip: do not download", permissions=["change"])
     def skip(self, request, queryset):
         left = ("it is stored, being downloaded or skipped already", "they are stored, being downloaded or skipped already")
@@ -197,7 +198,15 @@ class VideoAdmin(ReadOnlyAdmin):
 
     @display(description="status")
     def state(self, video):
-        return label(state_words(video), COLOURS.get(video.status, ""))
+        return label(self.state_words(video), COLOURS.get(video.status, ""))
+
+    def state_words(self, video) -> str:
+        """The status; for a pending one also what it waits for."""
+        if video.status != Video.Status.PENDING:
+            return video.get_status_display()
+        if video.wanted != Video.Wanted.RUN:
+            return "Paused" if video.wanted == Video.Wanted.PAUSE else "Cancelled"
+        return "Waiting" if video.next_attempt_at > timezone.now() else "Pending"
 
     @display(description="quality")
     def quality(self, video):
@@ -249,15 +258,6 @@ class VideoAdmin(ReadOnlyAdmin):
     @display(description="format")
     def codecs(self, video):
         return ", ".join(filter(None, (video.container, video.vcodec, video.acodec))) or NOTHING
-
-
-def state_words(video: Video) -> str:
-    """The status; for a pending one also what it waits for."""
-    if video.status != Video.Status.PENDING:
-        return video.get_status_display()
-    if video.wanted != Video.Wanted.RUN:
-        return "Paused" if video.wanted == Video.Wanted.PAUSE else "Cancelled"
-    return "Waiting" if video.next_attempt_at > timezone.now() else "Pending"
 
 
 admin.site.unregister(Channel)

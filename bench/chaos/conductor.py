@@ -23,7 +23,6 @@ DRAIN_SECONDS = 420
 FULL_LIMITS = (5, 2)
 # At which share of the run the limits (channels, videos of each) change.
 LIMIT_CHANGES = ((0.4, (3, 2)), (0.5, (3, 1)), (0.6, FULL_LIMITS))
-NO_SUCH_COMMAND = "Unknown command"
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ class Conductor:
             if supervisor.exit_codes[-1]:
                 complaints.append(f"supervisor {supervisor.name} ended with code {supervisor.exit_codes[-1]} when asked to stop")
         self._say("the workers are stopped; every object is read and compared with its row")
-        self._clean_storage()
+        complaints += storage_complaints(self._stage)
         wrong, orphans = self._audit()
         return Evidence(
             attempts=read_attempts(self._ask(READ_ATTEMPTS)),
@@ -187,11 +186,6 @@ class Conductor:
             raise RuntimeError("PostgreSQL does not answer, though nothing strikes it any more")
         return rows
 
-    def _clean_storage(self) -> None:
-        code, said = self._stage.run("clean_storage", "--older-than", "0")
-        if NO_SUCH_COMMAND not in said:
-            self._say(f"clean_storage ended with {code}: {said.strip()[-300:]}")
-
     def _audit(self) -> tuple[list[str], list[str]]:
         """What is wrong with objects, and the objects that belong to no row, in the words of the product's own audit."""
         code, said = self._stage.run("audit")
@@ -212,3 +206,9 @@ class Conductor:
         )
         pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=s3.bucket)
         return [f"the upload {one['UploadId']} of {one['Key']} was never finished" for page in pages for one in page.get("Uploads", ())]
+
+
+def storage_complaints(stage: Stage) -> list[str]:
+    """Have the product remove what lies in the storage for nothing; a sentence when it could not."""
+    code, said = stage.run("clean_storage", "--older-than", "0")
+    return [f"clean_storage ended with {code}: {said.strip()[-300:]}"] if code else []

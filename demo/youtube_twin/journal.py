@@ -18,8 +18,8 @@ class Journal:
         self._entries: deque[dict[str, Any]] = deque(maxlen=LONGEST_LOG)
         self._counts: Counter[str] = Counter()
 
-    def record(self, request: Request, *, status: int, size: int) -> dict[str, Any]:
-        """A new entry, counted. `size` is how much of a body will be sent; see `correct`."""
+    def record(self, request: Request, *, status: int, size: int, refused: str | None = None) -> dict[str, Any]:
+        """A new entry, counted. `size` is how much of a body will be sent; see `correct`. `refused` as in the answer."""
         entry = {
             "t": round(time.time(), 3),
             "method": request.method,
@@ -30,6 +30,7 @@ class Journal:
             "client": request.client,
             "range": request.range,
             "bytes": size,
+            "refused": refused,
             **{name: request.body[name] for name in ("videoId", "browseId", "continuation", "url") if name in request.body},
         }
         with self._lock:

@@ -56,11 +56,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """`body` is bytes, or a file of which ranges may be asked."""
+    """`body` is bytes, or a file of which ranges may be asked. `refused` says with what word the whole twin refuses to answer."""
 
     status: int
     content_type: str
     body: bytes | MediaFile = b""
+    refused: str | None = None
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> "Response":

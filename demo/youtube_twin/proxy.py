@@ -90,7 +90,7 @@ class Connection(BaseHTTPRequestHandler):
         end = part.start if self.command == "HEAD" else part.end
         if fault.sent_bytes is not None:
             end = min(end, part.start + fault.sent_bytes)
-        entry = self.twin.journal.record(request, status=part.status, size=end - part.start) if request else {}
+        entry = self.twin.journal.record(request, status=part.status, size=end - part.start, refused=response.refused) if request else {}
         self._send_headers(response, part, fault)
         if isinstance(response.body, bytes):
             self.wfile.write(response.body[part.start : end])

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -73,9 +74,9 @@ class Site:
     def _watch(self, video_id: str, playlist_id: str | None) -> Response:
         refusal = self._refusals.on_watch(video_id)
         if refusal == "rate_limited":
-            return Response.html(webpages.TOO_MANY, 429)
+            return replace(Response.html(webpages.TOO_MANY, 429), refused=refusal)
         around = self._watch_next(video_id, playlist_id)
-        return Response.html(webpages.page(around, self._player(video_id, "WEB", refusal)))
+        return replace(Response.html(webpages.page(around, self._player(video_id, "WEB", refusal))), refused=refusal)
 
     def _resolve(self, path: str) -> tuple[Channel | None, str]:
         """/@x/videos, /channel/UC.., /c/x, /user/x, /x -> the channel and the tab asked for."""
@@ -137,8 +138,8 @@ class Site:
     def _player_response(self, video_id: str, client: str | None) -> Response:
         refusal = self._refusals.on_player(video_id)
         if refusal == "rate_limited":
-            return Response.html(webpages.TOO_MANY, 429)
-        return Response.json(self._player(video_id, client, refusal))
+            return replace(Response.html(webpages.TOO_MANY, 429), refused=refusal)
+        return replace(Response.json(self._player(video_id, client, refusal)), refused=refusal)
 
     def _player(self, video_id: str, client: str | None, refused_as: str | None) -> listings.Json:
         found = self.catalogue.find(video_id)

@@ -1,24 +1,54 @@
 """What all hosts share: limits, the allowance of requests, workers."""
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.timesince import timesince
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from ingestion.admin.kinds import MEANINGS
-from ingestion.models import Budget, Limits, Worker
-from ingestion.supervisor import ALIVE
-from videos.admin import NOTHING, ReadOnlyAdmin, kind_label, label
+from ingestion import budget, schedule, steering
+from ingestion.admin.kinds import MEANINGS, meaning_with_link
+from ingestion.admin.page_actions import PageActions
+from ingestion.admin.sessions import video_link
+from ingestion.admin.steering import given_up_words, running_words
+from ingestion.admin.windows import WindowInline
+from ingestion.models import Budget, Limits, Scan, Worker
+from ingestion.roster import ALIVE, SUPERVISOR
+from ingestion.steering import Everything
+from videos.admin import NOTHING, PlainChangeList, ReadOnlyAdmin, kind_label, label, moment, one_line
+from videos.models import Video
+from videos.paginator import capped_count
+
+QUEUES = {SUPERVISOR: "Supervisor", "control": "Scans", "download": "Downloads"}
+FROM_ENVIRONMENT = {
+    "requests_per_second": "REQUESTS_PER_SECOND",
+    "requests_per_hour": "REQUESTS_PER_HOUR",
+    "breaker_seconds": "BREAKER_SECONDS",
+    "time_zone": "TIME_ZONE",
+}
+"""Limits whose blank means a setting."""
 
 
 @admin.register(Limits)
-class LimitsAdmin(ModelAdmin):
-    """The one row: its list is its page."""
+class LimitsAdmin(PageActions, ModelAdmin):
+    """The one row: its list is its page. Pausing is for the buttons, which say what came of it, and not for the form."""
 
-    fields = ("paused", "max_concurrent_channels", "max_concurrent_videos_per_channel")
+    actions = ("pause_everything", "pause_everything_now", "resume_everything", "cancel_everything", "cancel_everything_now")
+    grave_actions = ("cancel_everything", "cancel_everything_now")
+    fieldsets = (
+        ("Pause", {"fields": (("state", "paused_reason"),)}),
+        ("How much at once", {"fields": (("max_concurrent_channels", "max_concurrent_videos_per_channel"), "scan_batch_size")}),
+        ("Attempts", {"fields": ("max_attempts", ("backoff_base_seconds", "backoff_cap_seconds"))}),
+        ("Requests to YouTube", {"fields": (("requests_per_second", "requests_per_hour"), "breaker_seconds")}),
+        ("Speed and daily caps", {"fields": ("megabytes_per_second", ("max_videos_per_day", "max_gigabytes_per_day"))}),
+        ("Schedule", {"fields": (("rescan_every_hours", "time_zone"), "at_this_moment")}),
+    )
+    readonly_fields = ("state", "paused_reason", "at_this_moment")
+    inlines = (WindowInline,)
 
     def has_add_permission(self, request):
         return False
@@ -27,51 +57,236 @@ class LimitsAdmin(ModelAdmin):
         return False
 
     def changelist_view(self, request, extra_context=None):
-        return redirect("admin:ingestion_limits_change", Limits.row().pk)
+        """Takes the buttons' posts and shows the one page for all else."""
+        limits = Limits.row()
+        if request.method == "POST":
+            return super().changelist_view(request, extra_context)
+        return redirect("admin:ingestion_limits_change", limits.pk)
+
+    def names_of_page_actions(self, request, obj):
+        first = "resume_everything" if obj.paused else "pause_everything"
+        return (first, "pause_everything_now", *self.grave_actions)
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        """Where a blank field means the environment's value, that value shines through."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and db_field.name in FROM_ENVIRONMENT:
+            field.widget.attrs["placeholder"] = f"{getattr(settings, FROM_ENVIRONMENT[db_field.name])}"
+        return field
 
     def save_model(self, request, obj, form, change):
         """Writes what was changed and nothing else: every claim locks this row."""
         if form.changed_data:
             obj.save(update_fields=form.changed_data)
 
+    @action(description="Pause everything: begin nothing new and let what runs finish", permissions=["change"])
+    def pause_everything(self, request, queryset):
+        self._pause(request, now=False)
+
+    @action(description="Pause everything and stop what runs: within seconds, and at no cost to attempts", permissions=["change"])
+    def pause_everything_now(self, request, queryset):
+        self._pause(request, now=True)
+
+    @action(description="Resume everything: what was paused one by one stays paused", permissions=["change"])
+    def resume_everything(self, request, queryset):
+        if not steering.resume(Everything()).changed:
+            self.message_user(request, "Everything was not paused.", messages.WARNING)
+            return
+        waiting = capped_count(Video.objects.due())
+        sentence = f"Everything goes on; {waiting} video{'' if waiting == 1 else 's'} may be begun."
+        hold = schedule.held_until(Limits.row(), timezone.now())
+        self._tell(request, f"{sentence} {hold.in_words()}" if hold else sentence)
+
+    @action(description="Cancel everything: give up all that is not stored; what runs may finish", permissions=["change"])
+    def cancel_everything(self, request, queryset):
+        self._cancel(request, now=False)
+
+    @action(description="Cancel everything and stop what runs: give up all that is not stored", permissions=["change"])
+    def cancel_everything_now(self, request, queryset):
+        self._cancel(request, now=True)
+
+    def _cancel(self, request, *, now):
+        done = steering.cancel(Everything(), now=now, reason=f"Cancelled by {request.user}.")
+        if not (given_up := given_up_words(done)) and not done.changed:
+            self.message_user(request, "There was nothing to cancel.", messages.WARNING)
+            return
+        words = [*given_up, *running_words(Everything(), done, now=now), "Resume a session to bring back what is its own."]
+        self._tell(request, f"Everything is cancelled. {' '.join(words)}")
+
+    def _pause(self, request, *, now):
+        done = steering.pause(Everything(), now=now, reason=f"Paused by {request.user}.")
+        running = " ".join(running_words(Everything(), done, now=now)) or "Nothing was running."
+        state = "paused" if done.changed else "paused already"
+        if done.changed or done.stopped:
+            self._tell(request, f"Everything is {state}; {running[0].lower()}{running[1:]}")
+        else:
+            self.message_user(request, f"Everything is {state}. {running}", messages.WARNING)
+
+    def _tell(self, request, sentence):
+        """Also to whoever reads the history of the page."""
+        self.log_change(request, Limits.row(), sentence)
+        self.message_user(request, sentence, messages.SUCCESS)
+
+    @display(description="state")
+    def state(self, limits):
+        return label("Everything is paused", "danger") if limits.paused else label("Not paused", "success")
+
+    @display(description="windows and caps")
+    def at_this_moment(self, limits):
+        """By what is in force: the page's own row may carry what was refused just now."""
+        hold = schedule.held_until(Limits.row(), timezone.now())
+        return hold.in_words() if hold else "Downloads may begin."
+
+
+class BudgetChangeList(PlainChangeList):
+    """Gives each row of the page its `now`."""
+
+    def get_results(self, request):
+        super().get_results(request)
+        limits = Limits.row()
+        for row in self.result_list:
+            row.now = budget.state_of(row, limits)
+
 
 @admin.register(Budget)
-class BudgetAdmin(ReadOnlyAdmin):
-    list_display = ("identity", "state", "used", "open_until", "problem", "refusals")
-    fieldsets = (
-        (None, {"fields": (("identity", "state"), ("used", "hour_started_at"), "next_slot_at")}),
-        ("Refused by YouTube", {"fields": (("open_until", "refusals"), ("problem", "what_it_means"))}),
-    )
-    readonly_fields = ("state", "used", "problem", "what_it_means")
+class BudgetAdmin(PageActions, ReadOnlyAdmin):
+    list_display = ("identity", "breaker", "used", "rate", "problem", "refusals")
+    actions = ("ask_again_now",)
+    readonly_fields = ("breaker", "used", "rate", "next_request", "problem", "what_it_means")
 
-    @display(description="requests")
-    def state(self, budget):
-        closed = budget.open_until and budget.open_until > timezone.now()
-        return label("Stopped", "danger") if closed else label("Allowed", "success")
+    def get_changelist(self, request, **kwargs):
+        return BudgetChangeList
 
-    @display(description="used this hour")
-    def used(self, budget):
-        return f"{budget.used_this_hour:,} of {settings.REQUESTS_PER_HOUR:,}"
+    def get_object(self, request, object_id, from_field=None):
+        row = super().get_object(request, object_id, from_field)
+        if row:
+            row.now = budget.state_of(row, Limits.row())
+        return row
+
+    def get_fieldsets(self, request, obj=None):
+        """The reason is shown when there is one."""
+        fields = (("identity", "breaker"), ("used", "rate"), ("next_request", "refusals"))
+        return [(None, {"fields": (*fields, *([("problem", "what_it_means")] if obj.now.kind else []))})]
+
+    def names_of_page_actions(self, request, obj):
+        return self.actions if obj.now.breaker == budget.OPEN else ()
+
+    @action(description="Ask YouTube again now: one request finds out whether it answers", permissions=["change"])
+    def ask_again_now(self, request, queryset):
+        selected = queryset.count()
+        left = ("its breaker is not open", "their breakers are not open")
+        done = "may ask YouTube again: one request finds out whether it answers"
+        self.say_counts(request, selected=selected, changed=budget.probe_for(queryset), done=done, left=left)
+
+    @display(description="breaker")
+    def breaker(self, row):
+        return breaker_label(row.now)
+
+    @display(description="used in the last hour")
+    def used(self, row):
+        return one_line(used_words(row.now))
+
+    @display(description="rate")
+    def rate(self, row):
+        return one_line(f"{row.now.per_second:g} per second")
+
+    @display(description="next request may leave")
+    def next_request(self, row):
+        first = max(row.next_slot_at, row.now.closed_until or row.next_slot_at)
+        return moment(first) if first > timezone.now() else "Now"
 
     @display(description="why")
-    def problem(self, budget):
-        return kind_label(budget.open_reason, MEANINGS)
+    def problem(self, row):
+        return kind_label(row.now.kind, MEANINGS)
 
     @display(description="what this means")
-    def what_it_means(self, budget):
-        return MEANINGS.get(budget.open_reason, NOTHING)
+    def what_it_means(self, row):
+        return meaning_with_link(row.now.kind)
+
+
+def breaker_label(now: budget.State) -> str:
+    """The breaker stands for refusals; an hour's allowance that is spent leaves it closed."""
+    words = {
+        budget.CLOSED: ("Closed: requests may leave", "success"),
+        budget.HALF_OPEN: ("Half-open: one request finds out", "warning"),
+        budget.OPEN: ("Open: nothing is asked", "danger"),
+    }
+    if now.breaker == budget.CLOSED and now.closed_until:
+        return label("Closed, but the hour's requests are used up", "warning")
+    return label(*words[now.breaker])
+
+
+def used_words(now: budget.State) -> str:
+    return f"{now.used_this_hour:,} of {now.per_hour:,} requests"
+
+
+class WorkerChangeList(PlainChangeList):
+    def get_results(self, request):
+        super().get_results(request)
+        give_jobs(self.result_list)
 
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ("name", "state", "queue", "version", "started_at", "last_heard")
-    fields = (("name", "state"), ("queue", "version"), ("started_at", "heartbeat_at"))
-    readonly_fields = ("state",)
+    list_display = ("where", "pid", "state", "work", "release", "started", "last_heard", "job")
+    list_display_links = ("where", "pid")
+    search_fields = ("host",)
+    search_help_text = "Name of the host"
+    fields = (("name", "state"), ("host", "pid"), ("work", "version"), ("started", "last_heard"), "job")
+    readonly_fields = ("state", "work", "started", "last_heard", "job")
+
+    def get_changelist(self, request, **kwargs):
+        return WorkerChangeList
+
+    def get_object(self, request, object_id, from_field=None):
+        worker = super().get_object(request, object_id, from_field)
+        if worker:
+            give_jobs([worker])
+        return worker
 
     @display(description="state")
     def state(self, worker):
         return label("At work", "success") if timezone.now() - worker.heartbeat_at < ALIVE else label("Silent", "danger")
 
+    @display(description="host")
+    def where(self, worker):
+        return one_line(worker.host or NOTHING)
+
+    @display(description="version")
+    def release(self, worker):
+        return one_line(worker.version or NOTHING)
+
+    @display(description="serves")
+    def work(self, worker):
+        return one_line(QUEUES.get(worker.queue, worker.queue))
+
+    @display(description="started")
+    def started(self, worker):
+        return moment(worker.started_at)
+
     @display(description="last heard of")
     def last_heard(self, worker):
-        return f"{timesince(worker.heartbeat_at)} ago"
+        return one_line(f"{timesince(worker.heartbeat_at)} ago")
+
+    @display(description="at this moment")
+    def job(self, worker):
+        return worker.job or NOTHING
+
+
+def give_jobs(workers) -> None:
+    """Give each worker its `job`: a link to the video it downloads or to the channel it lists. Two queries for all."""
+    names = [worker.name for worker in workers]
+    jobs = {}
+    scans = Scan.objects.filter(lease_owner__in=names, state=Scan.State.RUNNING)
+    for scan in scans.select_related("channel"):
+        jobs[scan.lease_owner] = scan_link(scan)
+    videos = Video.objects.filter(lease_owner__in=names, status=Video.Status.DOWNLOADING)
+    for video in videos.order_by("pk").only("title", "external_id", "lease_owner"):
+        jobs[video.lease_owner] = video_link(video.pk, str(video))
+    for worker in workers:
+        worker.job = jobs.get(worker.name)
+
+
+def scan_link(scan: Scan) -> str:
+    page = reverse("admin:ingestion_scan_change", args=[scan.pk])
+    return format_html('<a class="text-link" href="{}">{}</a>', page, f"Listing {scan.channel}")

@@ -1,28 +1,72 @@
 """Download sessions: how far they are, what went wrong, and what staff may do about it."""
 
+from typing import ClassVar
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.template.defaultfilters import truncatechars
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from ingestion.admin.scans import ScanInline
+from ingestion.admin.steering import SteeringActions
 from ingestion.admin.tallies import progress_bar, progress_cell, tallies_of
 from ingestion.models import DownloadSession
 from ingestion.options import Options
 from ingestion.progress import session_progress
 from ingestion.reports import failures
+from ingestion.steering import Sessions
 from videos.admin import NOTHING, PlainChangeList, ReadOnlyAdmin, kind_words, label, moment, number_of, one_line, size, table
 from videos.models import Video
 
 State = DownloadSession.State
 COLOURS = {"running": "info", "paused": "warning", "finished": "success"}
 MOST_PROBLEMS = 200
+LARGEST_BOUND = 1_000_000
+
+
+class MadeByFilter(DropdownFilter):
+    title = "made by"
+    parameter_name = "made_by"
+
+    def lookups(self, request, model_admin):
+        return [("staff", "Staff"), ("schedule", "The schedule")]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(is_rescan=self.value() == "schedule") if self.value() else queryset
+
+
+def _bound(name: str, help_text: str) -> forms.IntegerField:
+    return forms.IntegerField(
+        label=name, help_text=help_text, required=False, min_value=1, max_value=LARGEST_BOUND, widget=UnfoldAdminIntegerFieldWidget
+    )
+
+
+class SessionBoundsForm(forms.ModelForm):
+    """The session's own bounds, which stand in the JSON of its options. Blank is no bound of its own."""
+
+    max_concurrent = _bound("Videos at the same time", "Of this session, all its channels together. Blank: as the limits say.")
+    max_concurrent_channels = _bound("Channels at the same time", "That this session downloads from. Blank: as the limits say.")
+    max_concurrent_per_channel = _bound("Videos of one channel at the same time", "Of this session. Blank: as channel and limits say.")
+    max_attempts = _bound("Attempts", "At a video before it counts as failed. Blank: as the limits say.")
+
+    class Meta:
+        model = DownloadSession
+        fields = ()
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.initial |= {name: self.instance.options.get(name) for name in self.base_fields}
+
+
+BOUNDS = (("max_concurrent", "max_concurrent_channels"), ("max_concurrent_per_channel", "max_attempts"))
 
 
 class SessionChangeList(PlainChangeList):
@@ -36,27 +80,37 @@ class SessionChangeList(PlainChangeList):
 
 
 @admin.register(DownloadSession)
-class DownloadSessionAdmin(ReadOnlyAdmin):
-    list_display = ("name", "source_name", "status", "progress", "waiting", "refused", "created_by", "started")
+class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
+    form = SessionBoundsForm
+    list_display = ("name", "source_name", "status", "progress", "waiting", "refused", "made_by", "started")
     list_select_related = ("created_by",)
-    list_filter = (("state", ChoicesDropdownFilter),)
+    list_filter = (("state", ChoicesDropdownFilter), MadeByFilter)
     list_per_page = 25
     search_fields = ("source",)
     search_help_text = "Name of the sheet, or the channel's address"
-    actions = ("pause", "resume", "retry_failed")
+    actions = ("pause", "pause_now", "resume", "cancel", "cancel_now", "retry_failed")
+    left_alone: ClassVar = {
+        "pause": ("it was not running", "they were not running"),
+        "resume": ("it was neither paused nor cancelled", "they were neither paused nor cancelled"),
+        "cancel": ("it was over already", "they were over already"),
+    }
     inlines = (ScanInline,)
-    readonly_fields = ("status", "options_in_words", "bar", "counts", "running", "what_failed", "refused_rows")
+    readonly_fields = (
+        *("status", "state_reason", "source", "options_in_words", "made_by", "created_at", "finished_at"),
+        *("bar", "counts", "running", "what_failed", "refused_rows"),
+    )
 
     def get_changelist(self, request, **kwargs):
         return SessionChangeList
 
     def get_fieldsets(self, request, obj=None):
-        """What went wrong is shown when something did."""
+        """What went wrong is shown when something did, the bounds to those who may change them: the options tell them, too."""
         wrong = tuple(field for field, shown in (("what_failed", obj.failures), ("refused_rows", obj.problems)) if shown)
         return [
-            (None, {"fields": (("status", "state_reason"), ("source", "options_in_words"), ("created_by", "created_at"), "finished_at")}),
+            (None, {"fields": (("status", "state_reason"), ("source", "options_in_words"), ("made_by", "created_at"), "finished_at")}),
             ("How far it is", {"fields": ("bar", "counts", *(["running"] if obj.now.running else []))}),
             *([("What went wrong", {"fields": wrong})] if wrong else []),
+            *([("Limits of its own", {"fields": BOUNDS})] if self.has_change_permission(request, obj) else []),
         ]
 
     def get_object(self, request, object_id, from_field=None):
@@ -66,24 +120,32 @@ class DownloadSessionAdmin(ReadOnlyAdmin):
             session.failures = failures(session, session.now)
         return session
 
-    def has_retry_videos_permission(self, request):
-        return self.has_change_permission(request) and request.user.has_perm("videos.change_video")
+    def has_change_permission(self, request, obj=None):
+        """Of a session its own bounds can be edited."""
+        return ModelAdmin.has_change_permission(self, request, obj)
 
-    @action(description="Pause: start nothing new", permissions=["change"])
-    def pause(self, request, queryset):
-        selected = queryset.count()
-        changed = queryset.filter(state=State.RUNNING).update(state=State.PAUSED, state_reason=f"Paused by {request.user}.")
-        left = ("it was not running", "they were not running")
-        self.say_counts(request, selected=selected, changed=changed, done="paused", left=left)
+    def save_model(self, request, obj, form, change):
+        """Writes the changed bounds into the options as they are by now: sessions go on while a page is open."""
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        with transaction.atomic():
+            session = DownloadSession.objects.filter(pk=obj.pk)
+            options = session.select_for_update().values_list("options", flat=True).get()
+            session.update(options={**options, **changed})
 
-    @action(description="Resume: go on with paused ones", permissions=["change"])
+    def scope(self, queryset):
+        return Sessions(DownloadSession.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
+
+    def resumable(self, queryset):
+        return queryset.filter(state__in=[State.PAUSED, State.CANCELLED])
+
+    def cancellable(self, queryset):
+        return queryset.filter(state__in=[State.RUNNING, State.PAUSED])
+
+    @action(description="Resume: bring back what was cancelled, too", permissions=["change"])
     def resume(self, request, queryset):
-        selected = queryset.count()
-        changed = queryset.filter(state=State.PAUSED).update(state=State.RUNNING, state_reason="")
-        left = ("it was not paused", "they were not paused")
-        self.say_counts(request, selected=selected, changed=changed, done="will go on", left=left)
+        super().resume(request, queryset)
 
-    @action(description="Retry failed videos", permissions=["retry_videos"])
+    @action(description="Retry failed videos", permissions=["change_videos"])
     def retry_failed(self, request, queryset):
         with transaction.atomic():
             failed = Video.objects.filter(session__in=queryset.order_by().values("pk"), status=Video.Status.FAILED)
@@ -100,6 +162,10 @@ class DownloadSessionAdmin(ReadOnlyAdmin):
     @display(description="made from")
     def source_name(self, session):
         return truncatechars(session.source, 50)
+
+    @display(description="made by")
+    def made_by(self, session):
+        return "The schedule" if session.is_rescan else session.created_by or NOTHING
 
     @display(description="started")
     def started(self, session):

@@ -4,9 +4,11 @@ claims      taking the next due video, within all limits, and keeping it
 endings     what a claim ends in: stored, failed, handed back
 reaping     taking back what dead workers held
 
-A claim is one short transaction of two statements. The first locks the one row of limits, the mutex of all claims; it
-must be a statement of its own, so that the second one sees what the last claim committed. An attempt's id is the
-fencing token: every later write says `where claim_id = token`, and 0 rows mean that the video is no longer ours.
+A claim is one short transaction. Its first statement locks the one row of limits, the mutex of all claims; it must be a
+statement of its own, so that the next ones see what the last claim committed. An attempt's id is the fencing token: every
+later write says `where claim_id = token`, and 0 rows mean that the video is no longer ours.
+
+Whoever locks several things does it in this order: limits, scan, video, attempt, session.
 """
 
 from ingestion.leases.claims import Claim, Room, claim, lease_length, live_scans, lock_limits, renew

@@ -11,14 +11,19 @@ from django.db.models.functions import Now
 from ingestion import budget, schedule, turns
 from ingestion.models import Attempt, Limits, Scan
 
-LOCK_LIMITS = f"""
-SELECT l.*, clock_timestamp() AS now, coalesce(b.refusals > 0, false) AS is_probing,
-       coalesce(b.open_until > clock_timestamp() OR {budget.USED} >= {budget.PER_HOUR}, false) AS may_not_ask
+LOCK_LIMITS = "SELECT FROM ingestion_limits WHERE id = 1 FOR UPDATE"
+
+LOOK_AT_LIMITS = f"""
+SELECT l.*, EXISTS (SELECT FROM ingestion_downloadwindow) AS has_windows, {turns.IN_INDEX_ORDER},
+       clock_timestamp() AS now, coalesce(b.refusals > 0, false) AS is_probing,
+       coalesce(b.open_until > clock_timestamp() OR {budget.USED} >= {budget.PER_HOUR}
+                OR (b.refusals > 0 AND b.probing_until > clock_timestamp()), false) AS may_not_ask
 FROM ingestion_limits l LEFT JOIN ingestion_budget b ON b.identity = %(identity)s
-WHERE l.id = 1 FOR UPDATE OF l
+WHERE l.id = 1
 """
 
 # The lines (ingestion.turns) that may be served at this moment, each with its room: how many more of its videos may run.
+# A channel that had its turn is not served while another waits: what runs of it ends, and the other takes its place.
 # A channel's own bound takes the place of the system's; a session's can only be narrower. Where more runs than a bound that
 # was lowered lets run, nothing is begun.
 OPEN_TURNS = """
@@ -26,47 +31,74 @@ running AS MATERIALIZED (SELECT channel_id, coalesce(session_id, 0) AS session F
 busy AS (SELECT channel_id, count(*) AS videos FROM running GROUP BY channel_id),
 of_session AS (SELECT session, count(*) AS videos, count(DISTINCT channel_id) AS channels FROM running GROUP BY session),
 of_line AS (SELECT channel_id, session, count(*) AS videos FROM running GROUP BY channel_id, session),
+full_session AS (
+    SELECT o.session FROM of_session o JOIN ingestion_downloadsession s ON s.id = o.session
+    WHERE o.videos >= (s.options ->> 'max_concurrent')::numeric::int
+       OR o.channels >= (s.options ->> 'max_concurrent_channels')::numeric::int
+),
+near AS (
+    SELECT t.*, true AS is_active FROM ingestion_turn t
+    WHERE t.has_due AND t.channel_id IN (SELECT channel_id FROM busy) AND NOT (
+        t.began_at < %(now)s::timestamptz - %(turn)s AND EXISTS (
+            SELECT FROM ingestion_turn o WHERE o.has_due AND o.priority >= t.priority
+              AND o.channel_id NOT IN (SELECT channel_id FROM busy) AND o.session NOT IN (SELECT session FROM full_session)
+        )
+    )
+    UNION ALL (
+        SELECT t.*, false FROM ingestion_turn t
+        WHERE t.has_due AND (SELECT count(*) FROM busy) < %(channels)s
+          AND t.channel_id NOT IN (SELECT channel_id FROM busy) AND t.session NOT IN (SELECT session FROM full_session)
+        ORDER BY t.priority DESC, t.served_at NULLS FIRST, t.channel_id, t.session LIMIT %(idle)s
+    )
+),
 told AS (
-    SELECT id, (options ->> 'max_concurrent')::int AS videos, (options ->> 'max_concurrent_channels')::int AS channels,
-           (options ->> 'max_concurrent_per_channel')::int AS per_channel
-    FROM ingestion_downloadsession
-    WHERE state NOT IN ('paused', 'cancelled') AND id IN (SELECT session FROM ingestion_turn WHERE has_due)
+    SELECT id, (options ->> 'max_concurrent')::numeric::int AS videos, (options ->> 'max_concurrent_channels')::numeric::int AS channels,
+           (options ->> 'max_concurrent_per_channel')::numeric::int AS per_channel
+    FROM ingestion_downloadsession WHERE state NOT IN ('paused', 'cancelled') AND id IN (SELECT session FROM near)
 ),
 line AS (
-    SELECT t.id, t.channel_id, t.session, t.priority, t.served_at, b.videos IS NOT NULL AS is_active,
+    SELECT t.id, t.channel_id, t.session, t.priority, t.served_at, t.is_active,
            least(
-               (CASE WHEN %(is_probing)s THEN 1 ELSE coalesce(c.max_concurrent_videos, %(per_channel)s) END) - coalesce(b.videos, 0),
+               coalesce(c.max_concurrent_videos, %(per_channel)s) - coalesce(b.videos, 0),
                s.per_channel - coalesce(l.videos, 0)
            ) AS channel_room,
            s.videos - coalesce(o.videos, 0) AS session_room,
            s.channels - coalesce(o.channels, 0) + (l.videos IS NOT NULL)::int AS session_channels
-    FROM ingestion_turn t JOIN people_channel c ON c.id = t.channel_id
+    FROM near t JOIN people_channel c ON c.id = t.channel_id
     LEFT JOIN told s ON s.id = t.session
     LEFT JOIN busy b ON b.channel_id = t.channel_id
     LEFT JOIN of_session o ON o.session = t.session
     LEFT JOIN of_line l ON l.channel_id = t.channel_id AND l.session = t.session
-    WHERE t.has_due AND c.state <> 'paused' AND (t.session = 0 OR s.id IS NOT NULL)
-      AND (SELECT count(*) FROM busy) - (b.videos IS NOT NULL)::int < %(channels)s
+    WHERE c.state <> 'paused' AND (t.session = 0 OR s.id IS NOT NULL)
+      AND (SELECT count(*) FROM busy) - t.is_active::int < %(channels)s
 ),
 open_turn AS (
     SELECT * FROM line WHERE channel_room > 0 AND coalesce(session_room, 1) > 0 AND coalesce(session_channels, 1) > 0
 )
 """
 ORDER = "priority DESC, is_active DESC, served_at NULLS FIRST, channel_id, session"
+TURN = timedelta(minutes=10)
+"""How long a channel is served while others wait, before it is their turn."""
+MOST_IDLE = 64
+"""Idle lines that are looked at, the first in order; those of paused channels and sessions have no `has_due` once the turns
+are refreshed, which a claim that finds nothing sees to."""
 DUE = f"{turns.LINE} AND v.next_attempt_at <= %(now)s"
 
 # An attempt starts after this statement's look at what runs, never before: the record must not show more than was allowed
 TAKE_ONE = f"""
 WITH {OPEN_TURNS},
 candidate AS (
-    SELECT v.id, t.id AS turn_id FROM (SELECT * FROM open_turn ORDER BY {ORDER} OFFSET 0) t
+    SELECT v.id, t.id AS turn_id, t.is_active FROM (SELECT * FROM open_turn ORDER BY {ORDER} OFFSET 0) t
     CROSS JOIN LATERAL (
         SELECT v.id FROM videos_video v WHERE v.channel_id = t.channel_id AND coalesce(v.session_id, 0) = t.session AND {DUE}
         ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT 1
     ) v
     ORDER BY {ORDER} LIMIT 1
 ),
-served AS (UPDATE ingestion_turn SET served_at = %(now)s WHERE id = (SELECT turn_id FROM candidate)),
+served AS (
+    UPDATE ingestion_turn t SET served_at = %(now)s, began_at = CASE WHEN c.is_active THEN t.began_at ELSE %(now)s END
+    FROM candidate c WHERE t.id = c.turn_id
+),
 locked AS (
     SELECT id, session_id, attempts FROM videos_video
     WHERE id = (SELECT id FROM candidate) AND status = 'pending' FOR UPDATE SKIP LOCKED
@@ -101,7 +133,8 @@ class Claim:
 @dataclass(frozen=True)
 class Room:
     """What may be begun at this moment, on all hosts. `is_closed`: nothing that asks YouTube; `hold` says why downloads
-    must not begin though scans may. `is_probing`: YouTube had refused; one request at a time finds out."""
+    must not begin though scans may. `is_probing`: YouTube had refused, and the next claim finds out whether it still does;
+    nothing else is begun until it told, or PROBE is over."""
 
     now: datetime
     is_probing: bool
@@ -109,18 +142,20 @@ class Room:
     hold: schedule.Hold | None
     limits: Limits
 
-    @property
-    def channels(self) -> int:
-        return 1 if self.is_probing else self.limits.max_concurrent_channels
-
     def parameters(self) -> dict[str, object]:
         """For OPEN_TURNS and DUE."""
         return {
             "now": self.now,
-            "is_probing": self.is_probing,
-            "channels": self.channels,
+            "channels": self.limits.max_concurrent_channels,
             "per_channel": self.limits.max_concurrent_videos_per_channel,
+            "idle": MOST_IDLE,
+            "turn": TURN,
         }
+
+    def note_claim(self) -> None:
+        """Something that asks YouTube was claimed; inside the claim's transaction."""
+        if self.is_probing:
+            budget.note_probe()
 
 
 def lease_length() -> timedelta:
@@ -138,11 +173,13 @@ def claim(owner: str) -> Claim | None:
 def _take(owner: str) -> Claim | None:
     with transaction.atomic(), connection.cursor() as cursor:
         room = lock_limits()
-        if room.is_closed or room.hold or (room.is_probing and live_scans().exists()):
+        if room.is_closed or room.hold:
             return None
         cursor.execute(TAKE_ONE, {**room.parameters(), "owner": owner, "lease": lease_length()})
-        row = cursor.fetchone()
-    return Claim(*row) if row else None
+        if not (row := cursor.fetchone()):
+            return None
+        room.note_claim()
+    return Claim(*row)
 
 
 def live_scans() -> QuerySet[Scan]:
@@ -151,19 +188,29 @@ def live_scans() -> QuerySet[Scan]:
 
 
 def lock_limits() -> Room:
-    """Take the mutex of all claims until the transaction around ends; the next statement sees what others committed."""
-    return look_at_limits(LOCK_LIMITS)
+    """Take the mutex of all claims until the transaction around ends; the next statement sees what others committed.
+
+    Limits and clock are read once the lock is ours: the wait for it may have been long.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_LIMITS)
+        if not cursor.rowcount:
+            Limits.row()
+            cursor.execute(LOCK_LIMITS)
+    return look_at_limits()
 
 
-def look_at_limits(query: str = LOCK_LIMITS.replace("FOR UPDATE OF l", "")) -> Room:
-    """The limits in force, without the mutex: for hints."""
-    rows = list(Limits.objects.raw(query, budget.environment()))
+def look_at_limits() -> Room:
+    """The limits in force; without the mutex, for hints."""
+    rows = list(Limits.objects.raw(LOOK_AT_LIMITS, budget.environment()))
     if not rows:
         Limits.row()
-        rows = list(Limits.objects.raw(query, budget.environment()))
-    limits = rows[0]
+        return look_at_limits()
+    [limits] = rows
     is_closed = limits.paused or limits.may_not_ask
-    return Room(limits.now, limits.is_probing, is_closed, None if is_closed else schedule.held_until(limits, limits.now), limits)
+    may_be_held = not is_closed and (limits.has_windows or limits.has_caps)
+    hold = schedule.held_until(limits, limits.now) if may_be_held else None
+    return Room(limits.now, limits.is_probing, is_closed, hold, limits)
 
 
 def renew(claim: Claim) -> str | None:

@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from ingestion import budget, schedule
 from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError
 from ingestion.leases.claims import Claim
-from ingestion.models import Attempt, DownloadSession, Limits, LiveProgress
+from ingestion.models import Attempt, DownloadSession, Limits
 from ingestion.options import Options
 from ingestion.retries import next_attempt, spends_attempt
 from videos.models import Video
@@ -120,10 +120,9 @@ def refuses_this_video_only(claim: Claim, kind: str, allowed: int | None = None)
     if last is None:
         return False
     lately = Attempt.objects.filter(pk__gt=last).exclude(video_id=claim.video_id).order_by("-pk")
-    rows = lately.values_list("outcome", "finished_at")[:50]
-    since = timezone.now() - ANSWERS_COUNT_FOR
+    rows = lately.annotate(is_recent=Q(finished_at__gt=Now() - ANSWERS_COUNT_FOR)).values_list("outcome", "is_recent")[:50]
     allowed = allowed or attempts_allowed(claim.session_id, Limits.row())
-    return refusals.count() + 1 >= allowed or any(outcome in ends[:2] and at > since for outcome, at in rows)
+    return refusals.count() + 1 >= allowed or any(outcome in ends[:2] and is_recent for outcome, is_recent in rows)
 
 
 def _finish(claim: Claim, outcome: str, changes: dict[str, Any], **of_attempt: Any) -> bool:
@@ -136,7 +135,6 @@ def _finish(claim: Claim, outcome: str, changes: dict[str, Any], **of_attempt: A
         if changes["status"] == Video.Status.PENDING:
             video.filter(wanted=Video.Wanted.CANCEL).cancel()
         elif changes["status"] == Video.Status.STORED:
-            schedule.count_stored(Limits.row(), changes["file_size"])
+            schedule.count_stored(changes["file_size"])
         attempt.update(outcome=outcome, finished_at=Now(), **of_attempt)
-        LiveProgress.objects.filter(attempt_id=claim.attempt_id).delete()
     return True

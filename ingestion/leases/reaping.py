@@ -38,7 +38,7 @@ def reap() -> int:
             status=Case(When(losses__gte=MOST_LOSSES - 1, then=ended(Video.Status.FAILED)), default=Value(Video.Status.PENDING)),
             attempts=GIVEN_BACK,
             losses=F("losses") + 1,
-            next_attempt_at=Now() + Limits.row().backoff_base,
+            next_attempt_at=_later(Limits.row()),
             error_kind=lost.kind,
             error_message=lost.message,
             **NO_LEASE,
@@ -48,6 +48,12 @@ def reap() -> int:
     if rows:
         logger.warning("%d videos came back from dead workers", len(rows), extra={"videos": list(rows)})
     return len(rows)
+
+
+def _later(limits: Limits) -> Case:
+    """Doubling with each loss: a host on which everything dies must not use up a video before others have seen it."""
+    waits = [min(limits.backoff_base * 2**losses, limits.backoff_cap) for losses in range(MOST_LOSSES)]
+    return Case(*(When(losses=losses, then=Now() + wait) for losses, wait in enumerate(waits)), default=Now() + waits[-1])
 
 
 def expire(owner_prefix: str, is_alive: Callable[[int], bool]) -> int:
@@ -62,5 +68,6 @@ def expire(owner_prefix: str, is_alive: Callable[[int], bool]) -> int:
 
 
 def _expire_dead(held: QuerySet, is_alive: Callable[[int], bool]) -> int:
-    dead = [pk for pk, owner in held.values_list("pk", "lease_owner") if not is_alive(int(owner.rpartition(":")[2]))]
-    return held.filter(pk__in=dead).update(lease_expires_at=Now() - timedelta(seconds=1)) if dead else 0
+    """By claim, not by row: what a dead process held may be a living one's by now."""
+    dead = [claim for claim, owner in held.values_list("claim_id", "lease_owner") if not is_alive(int(owner.rpartition(":")[2]))]
+    return held.filter(claim_id__in=dead).update(lease_expires_at=Now() - timedelta(seconds=1)) if dead else 0

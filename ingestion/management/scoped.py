@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
-from django.template.defaultfilters import pluralize
 
 from ingestion.arguments import count
 from ingestion.models import DownloadSession
@@ -13,8 +12,10 @@ from people.channel_urls import ChannelUrlError, parse_channel_url
 from people.models import Channel
 from videos.models import Video
 from videos.querysets import VIDEO_LINK
+from videos.text import counted
 
 BAD_INPUT = 2
+MAY_END = "What runs may end by itself; --now stops it, too."
 
 
 class ScopedCommand(BaseCommand):
@@ -81,12 +82,8 @@ def _video_id(text: str) -> str:
     return link[1] if link else text
 
 
-def number_of(count: int, what: str) -> str:
-    return f"{count:,} {what}{pluralize(count)}"
-
-
 def running(steered: Steered, *, now: bool) -> str:
     """What becomes of what runs."""
     if not now:
-        return "What runs may end by itself; --now stops it, too."
-    return f"{number_of(steered.stopped, 'running job')} will stop within seconds." if steered.stopped else "Nothing ran."
+        return MAY_END
+    return f"{counted(steered.stopped, 'running job')} will stop within seconds." if steered.stopped else "Nothing ran."

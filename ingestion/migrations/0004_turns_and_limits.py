@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 ("priority", models.SmallIntegerField(db_default=0, default=0)),
                 ("has_due", models.BooleanField(db_default=True, default=True)),
                 ("served_at", models.DateTimeField(blank=True, null=True)),
+                ("began_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.RemoveField(
@@ -238,6 +239,11 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, db_default="", default="", max_length=60),
         ),
         migrations.AddField(
+            model_name="budget",
+            name="probing_until",
+            field=models.DateTimeField(blank=True, help_text="Until when one request may find out whether YouTube answers.", null=True),
+        ),
+        migrations.AddField(
             model_name="worker",
             name="woken_at",
             field=models.DateTimeField(blank=True, help_text="When a wake-up reached it last.", null=True),
@@ -312,6 +318,17 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="turn",
             constraint=models.UniqueConstraint(fields=("channel", "session"), name="turn_once"),
+        ),
+        migrations.AddIndex(
+            model_name="turn",
+            index=models.Index(
+                models.OrderBy(models.F("priority"), descending=True),
+                models.OrderBy(models.F("served_at"), nulls_first=True),
+                models.F("channel"),
+                models.F("session"),
+                condition=models.Q(("has_due", True)),
+                name="turn_in_order",
+            ),
         ),
         migrations.RunSQL("ALTER TABLE ingestion_turn SET UNLOGGED", "ALTER TABLE ingestion_turn SET LOGGED"),
     ]

@@ -144,6 +144,11 @@ class Limits(models.Model):
         return self.megabytes_per_second and self.megabytes_per_second * 1_000_000
 
     @property
+    def has_caps(self) -> bool:
+        """Whether a day may be spent."""
+        return self.max_videos_per_day is not None or self.max_gigabytes_per_day is not None
+
+    @property
     def bytes_per_day(self) -> float | None:
         return self.max_gigabytes_per_day and self.max_gigabytes_per_day * 1_000_000_000
 
@@ -194,28 +199,32 @@ class Budget(models.Model):
     open_until = models.DateTimeField(null=True, blank=True, help_text="No request leaves before.")
     open_reason = models.CharField(max_length=30, blank=True, db_default="", default="")
     refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="In a row; each doubles the wait.")
+    probing_until = models.DateTimeField(null=True, blank=True, help_text="Until when one request may find out whether YouTube answers.")
 
     def __str__(self):
         return self.identity
 
     @property
     def used_this_hour(self) -> int:
-        return sum(self._recent())
+        return self.used_at(timezone.now())
 
-    def spent_until(self, per_hour: int) -> datetime | None:
+    def used_at(self, now: datetime) -> int:
+        return sum(self._recent(now))
+
+    def spent_until(self, per_hour: int, now: datetime) -> datetime | None:
         """When the next request fits into the hour's allowance again; None when one fits now."""
-        recent = self._recent()
+        recent = self._recent(now)
         over = sum(recent) - per_hour
         if over < 0:
             return None
         for age in range(len(recent) - 1, -1, -1):
             over -= recent[age]
             if over < 0:
-                return _minute(timezone.now()) + timedelta(minutes=self.MINUTES - age)
-        return timezone.now() + timedelta(minutes=self.MINUTES)
+                return _minute(now) + timedelta(minutes=self.MINUTES - age)
+        return now + timedelta(minutes=self.MINUTES)
 
-    def _recent(self) -> list[int]:
-        passed = max(0, round((_minute(timezone.now()) - _minute(self.minute_at)) / timedelta(minutes=1)))
+    def _recent(self, now: datetime) -> list[int]:
+        passed = max(0, round((_minute(now) - _minute(self.minute_at)) / timedelta(minutes=1)))
         return ([0] * min(passed, self.MINUTES) + list(self.minutes))[: self.MINUTES]
 
 

@@ -159,8 +159,9 @@ class LiveProgress(models.Model):
 class Turn(models.Model):
     """A hint for claims: one channel of one session (0: videos of no session) that has videos to be worked.
 
-    Kept fresh by `ingestion.turns`, in an unlogged table without constraints: it can be made anew from the videos at any
-    time, and a row too many or too few costs a moment, never a video. `priority` is that of its first due video.
+    Kept fresh by `ingestion.turns`, in an unlogged table without foreign keys: it can be made anew from the videos at any
+    time, and a row too many or too few costs a moment, never a video. `priority` is that of its first due video;
+    `began_at` is when the channel was taken up last, after nothing of it had run.
     """
 
     channel = models.ForeignKey(Channel, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
@@ -168,9 +169,20 @@ class Turn(models.Model):
     priority = models.SmallIntegerField(db_default=0, default=0)
     has_due = models.BooleanField(db_default=True, default=True)
     served_at = models.DateTimeField(null=True, blank=True)
+    began_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "session"], name="turn_once")]
+        indexes = [
+            models.Index(
+                models.F("priority").desc(),
+                models.F("served_at").asc(nulls_first=True),
+                "channel",
+                "session",
+                condition=Q(has_due=True),
+                name="turn_in_order",
+            )
+        ]
 
     def __str__(self):
         return f"Channel {self.channel_id} in session {self.session}"

@@ -11,14 +11,19 @@ from django.utils import timezone
 
 from ingestion import budget
 from ingestion.errors import ArchiveError, FleetError, SetupError, error
-from ingestion.leases import MOST_LOSSES, NO_LEASE, attempts_allowed, lease_length, live_scans, lock_limits, pause_fail_fast, pause_sessions
+from ingestion.leases import MOST_LOSSES, NO_LEASE, attempts_allowed, lease_length, lock_limits, pause_fail_fast, pause_sessions
 from ingestion.models import Limits, Scan
 from ingestion.retries import next_attempt, spends_attempt
 from people.models import Channel
-from videos.models import Video
 from videos.text import storable
 
 logger = logging.getLogger(__name__)
+
+
+def lock_scan(scan: Scan) -> None:
+    """Hold the scan's row until the transaction around ends: before its videos, as everybody does. Raises ScanLost."""
+    if not Scan.objects.filter(pk=scan.pk, claim_id=scan.claim_id).select_for_update().values_list("pk").first():
+        raise ScanLost
 
 
 class ScanLost(Exception):
@@ -38,7 +43,7 @@ def claim_scan(owner: str) -> Scan | None:
     """
     with transaction.atomic():
         room = lock_limits()
-        if room.is_closed or (room.is_probing and _something_runs()):
+        if room.is_closed:
             return None
         _give_up_abandoned()
         waits = Q(state=Scan.State.PENDING, next_attempt_at__lte=Now())
@@ -67,15 +72,12 @@ def claim_scan(owner: str) -> Scan | None:
             losses=scan.losses,
             started_at=Now(),
         )
+        room.note_claim()
     return scan
 
 
 def _abandoned() -> Q:
     return Q(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
-
-
-def _something_runs() -> bool:
-    return live_scans().exists() or Video.objects.filter(status=Video.Status.DOWNLOADING).exists()
 
 
 def _give_up_abandoned() -> None:
@@ -98,6 +100,8 @@ def fail_scan(scan: Scan, failure: ArchiveError) -> None:
     is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
     if is_refusal:
         budget.refused(failure.kind)
+    else:
+        budget.note_answer(failure)
     scan.refusals += is_refusal
     now, limits = timezone.now(), Limits.row()
     allowed = attempts_allowed(scan.session_id, limits)
@@ -119,4 +123,6 @@ def _follow_up(scan: Scan, failure: ArchiveError, *, is_over: bool) -> None:
     elif is_over:
         pause_fail_fast([scan.session_id], failure)
     if failure.kind in ("channel_missing", "terminated"):
-        Channel.objects.filter(pk=scan.channel_id).update(state=Channel.State.GONE, last_scanned_at=Now())
+        channel = Channel.objects.filter(pk=scan.channel_id)
+        channel.update(last_scanned_at=Now())
+        channel.filter(state=Channel.State.ACTIVE).update(state=Channel.State.GONE)  # what staff paused stays so

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from ingestion import turns
 from ingestion.models import Scan
 from ingestion.options import Options
-from ingestion.scanning.claims import ScanLost
+from ingestion.scanning.claims import ScanLost, lock_scan
 from videos.models import Video
 from videos.text import storable
 
@@ -79,6 +79,7 @@ def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tall
     Raises ScanLost when the scan is somebody else's by now.
     """
     with transaction.atomic():
+        lock_scan(scan)
         rows = _upsert(scan, list({entry.external_id: entry for entry in batch}.values()))
         due = _take_over(scan, rows.values(), options)
         tally.seen += len(batch)
@@ -93,16 +94,18 @@ def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tall
 def take_over_channel(scan: Scan, options: Options, tally: Tally) -> int:
     """What a delta scan may not come across again: make this session responsible for all that the channel still owes.
 
-    A re-scan by the schedule asks for nothing but what is new.
+    A re-scan by the schedule asks for nothing but what is new. Raises ScanLost as `save_batch` does.
     """
     if scan.session.is_rescan:
         return 0
     others = Video.objects.filter(channel_id=scan.channel_id).exclude(session_id=scan.session_id)
-    owed = others.filter(status=Video.Status.PENDING).update(session_id=scan.session_id)
-    owed += sum(_retry(others.filter(status__in=statuses), scan) for statuses in _wanted_again(options))
+    with transaction.atomic():
+        lock_scan(scan)
+        owed = others.filter(status=Video.Status.PENDING).update(session_id=scan.session_id)
+        owed += sum(_retry(others.filter(status__in=statuses), scan) for statuses in _wanted_again(options))
+        if owed:
+            turns.note(scan.channel_id, scan.session_id)
     tally.new += owed
-    if owed:
-        turns.note(scan.channel_id, scan.session_id)
     return owed
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from ingestion.models import Limits
 from ingestion.schedule.windows import day_ends, next_opening
@@ -20,7 +20,9 @@ LEFT JOIN ingestion_daytotal d ON d.day = %(day)s
 """
 
 COUNT = """
-INSERT INTO ingestion_daytotal AS d (day, videos, bytes) VALUES (%(day)s, 1, %(size)s)
+INSERT INTO ingestion_daytotal AS d (day, videos, bytes)
+SELECT (statement_timestamp() AT TIME ZONE coalesce(nullif(l.time_zone, ''), %(zone)s))::date, 1, %(size)s
+FROM ingestion_limits l WHERE l.id = 1
 ON CONFLICT (day) DO UPDATE SET videos = d.videos + 1, bytes = d.bytes + excluded.bytes
 """
 
@@ -71,10 +73,10 @@ def reached_cap(limits: Limits, videos: int, size: int) -> tuple[str, float | No
     return "", None
 
 
-def count_stored(limits: Limits, size: int) -> None:
+def count_stored(size: int) -> None:
     """Count a video of so many bytes to today's total; inside the transaction that marks it stored."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"day": timezone.now().astimezone(limits.zone).date(), "size": size})
+        cursor.execute(COUNT, {"zone": settings.TIME_ZONE, "size": size})
 
 
 def _spent(limits: Limits, now: datetime) -> tuple[int, int]:

@@ -43,7 +43,7 @@ WHERE coalesce(c.last_scanned_at, '-infinity') <= statement_timestamp() - coales
   AND c.state = 'active' AND c.kind IN ('channel', 'playlist')
   AND past.ended_at <= statement_timestamp() - coalesce(c.rescan_every_hours, %(hours)s) * interval '1 hour'
   AND NOT past.is_open
-  AND past.newest_state NOT IN ('paused', 'cancelled') AND past.asked_state NOT IN ('paused', 'cancelled')
+  AND past.newest_state <> 'paused' AND past.asked_state <> 'paused'
   AND (c.last_scanned_at IS NOT NULL OR past.asked_error <> 'cancelled')
 ORDER BY greatest(c.last_scanned_at, past.ended_at), c.id
 LIMIT %(most)s
@@ -61,8 +61,9 @@ def rescan_due(limits: Limits) -> int:
 
     A channel or playlist is due when all of this is so:
     - it is active, and an interval stands in its own row or in the limits;
-    - staff once asked for it in a session; the newest such session is not paused or cancelled, and neither is its newest
-      re-scan. One whose scan staff cancelled before any reached its end waits until it is asked for again;
+    - staff once asked for it in a session; the newest such session is not paused, and neither is that of its newest scan.
+      A cancelled one holds nothing: the schedule goes on at the next interval. Only a channel that was never listed, and
+      whose newest scan that staff asked for was cancelled, waits until it is asked for again;
     - its last scan ended longer than the interval ago, whether it succeeded or failed: what fails is not tried faster;
     - no scan of it is open, except in sessions that are paused or cancelled.
 

@@ -20,14 +20,29 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from ingestion.errors import SetupError, TransientError
 from ingestion.store.checksums import Part, Stored, composite
+from ingestion.store.contents import OpenUpload, StoredObject
 from ingestion.store.folder import FolderPlace
 from ingestion.store.pieces import FilePiece
 from ingestion.store.s3 import S3Place, S3Storage
 from ingestion.store.upload import OnState, State, Upload, part_size_for
 
-__all__ = ["FilePiece", "OnState", "Part", "State", "Store", "Stored", "Upload", "part_size_for"]
+__all__ = [
+    "PROBE",
+    "FilePiece",
+    "OnState",
+    "OpenUpload",
+    "Part",
+    "State",
+    "Store",
+    "Stored",
+    "StoredObject",
+    "Upload",
+    "part_size_for",
+]
 
 READ_SIZE = 1 << 20
+PROBE = "massdl-probe-"
+"""What the keys of `Store.probe` begin with."""
 
 
 class Store:
@@ -99,7 +114,15 @@ class Store:
 
     def list_keys(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Every object whose key begins with `prefix`, and its size."""
-        return self._place.list_keys(prefix)
+        return ((held.key, held.size) for held in self.objects(prefix))
+
+    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object whose key begins with `prefix`, page by page."""
+        return self._place.objects(prefix)
+
+    def uploads(self) -> Iterator[OpenUpload]:
+        """Every unfinished upload, page by page."""
+        return self._place.uploads()
 
     def examine(self, key: str, part_size: int) -> Stored:
         """Read an object again and work out everything that was recorded when it was stored."""
@@ -117,7 +140,7 @@ class Store:
 
     def probe(self) -> None:
         """Write, read and delete a small object. Raises SetupError with a sentence that says what to do."""
-        key, content = f"massdl-probe-{uuid.uuid4().hex}", b"massdl was here"
+        key, content = f"{PROBE}{uuid.uuid4().hex}", b"massdl was here"
         try:
             upload = self.begin(key, content_type="text/plain", metadata={}, expected_size=len(content))
             try:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,6 +11,7 @@ from django.core.files.storage import FileSystemStorage
 
 from ingestion.store.border import folder_errors
 from ingestion.store.checksums import Part, Stored
+from ingestion.store.contents import OpenUpload, StoredObject
 from ingestion.store.pieces import Data, blocks_of
 from ingestion.store.upload import OnState, State, Upload
 
@@ -67,15 +69,28 @@ class FolderPlace:
             while block := file.read(size):
                 yield block
 
-    def list_keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        for key, path in self._files(prefix):
+            if not key.endswith(UNFINISHED):
+                with suppress(FileNotFoundError):
+                    about = path.stat()
+                    yield StoredObject(key, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
+
+    def uploads(self) -> Iterator[OpenUpload]:
+        """As old as what was last written to them."""
+        for key, path in self._files(""):
+            if key.endswith(UNFINISHED):
+                with suppress(FileNotFoundError):
+                    yield OpenUpload(key.removesuffix(UNFINISHED), UPLOAD_ID, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+
+    def _files(self, prefix: str) -> Iterator[tuple[str, Path]]:
         root = Path(self.storage.location)
         with folder_errors("list the folder"):
             for folder, _, names in os.walk(root):
-                for path in (Path(folder, name) for name in sorted(names) if not name.endswith(UNFINISHED)):
+                for path in (Path(folder, name) for name in sorted(names)):
                     key = path.relative_to(root).as_posix()
                     if key.startswith(prefix):
-                        with suppress(FileNotFoundError):
-                            yield key, path.stat().st_size
+                        yield key, path
 
 
 class FolderUpload(Upload):

@@ -14,6 +14,7 @@ from storages.utils import clean_name
 from ingestion.errors import TransientError
 from ingestion.store.border import MISSING_UPLOAD, code_of, s3_errors
 from ingestion.store.checksums import Part, Stored, crc32_header
+from ingestion.store.contents import OpenUpload, StoredObject
 from ingestion.store.pieces import Data, blocks_of
 from ingestion.store.upload import OnState, State, Upload
 
@@ -103,13 +104,26 @@ class S3Place:
             while block := body.read(size):
                 yield block
 
-    def list_keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
         location = self.name("x")[:-1]
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=location + prefix)
         with s3_errors("list the bucket"):
             for page in pages:
                 for entry in page.get("Contents", ()):
-                    yield entry["Key"].removeprefix(location), entry["Size"]
+                    yield StoredObject(entry["Key"].removeprefix(location), entry["Size"], entry["LastModified"])
+
+    def uploads(self) -> Iterator[OpenUpload]:
+        """As old as their beginning."""
+        location = self.name("x")[:-1]
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=location)
+        try:
+            with s3_errors("list the unfinished uploads"):
+                for page in pages:
+                    for entry in page.get("Uploads", ()):
+                        yield OpenUpload(entry["Key"].removeprefix(location), entry["UploadId"], entry["Initiated"])
+        except TransientError as exc:
+            if code_of(exc) != MISSING_UPLOAD:  # how rclone says that there is none
+                raise
 
 
 class S3Upload(Upload):

@@ -106,7 +106,10 @@ def test_the_whole_twin_can_refuse_a_number_of_extractions(refusal: str, words: 
     for video_id in ("demv0000040", "demv0000041"):
         with pytest.raises(DownloadError, match=words):
             extract(WATCH + video_id)
+    assert {entry["refused"] for entry in fresh_twin.log() if entry["kind"] in ("watch", "player")} == {refusal}
+    fresh_twin.clear_log()
     assert extract(WATCH + "demv0000040")["duration"] == 7
+    assert {entry["refused"] for entry in fresh_twin.log()} == {None}
 
 
 def test_the_whole_twin_can_refuse_without_end(extract: Extract, fresh_twin: Twin):

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
 
+from bench.chaos.conductor import storage_complaints
 from bench.chaos.evidence import Attempt, Evidence, LimitChange, Strike, Video
 from bench.chaos.plan import WEIGHTS, draw_plan
 from bench.chaos.promises import breaches
@@ -71,6 +73,21 @@ def test_a_run_that_kept_its_promises_is_not_accused():
 )
 def test_a_broken_promise_is_told_under_its_name_alone(promise, over):
     assert [name for name, sentences in breaches(kept(**over)).items() if sentences] == [promise]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "complaints"),
+    [
+        (0, "Removed: 1 object without a row.", []),
+        (1, "Not removed: storage: no.\n", ["clean_storage ended with 1: Not removed: storage: no."]),
+        (1, "Unknown command: 'clean_storage'", ["clean_storage ended with 1: Unknown command: 'clean_storage'"]),
+    ],
+    ids=["it works", "the storage refuses", "there is no such command"],
+)
+def test_a_storage_that_is_not_cleaned_is_a_broken_promise(code, said, complaints):
+    stage = SimpleNamespace(run=lambda *words: (code, said))
+    assert storage_complaints(stage) == complaints
+    assert breaches(kept(complaints=complaints))["lost"] == complaints
 
 
 def test_what_ran_before_limits_were_lowered_may_go_on_but_nothing_begins_above_them():

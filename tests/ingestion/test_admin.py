@@ -2,16 +2,16 @@ from datetime import timedelta
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from ingestion.models import Attempt, Budget, DownloadSession, Limits, LiveProgress, Scan, Worker
+from ingestion.models import Attempt, Budget, DownloadSession, DownloadWindow, Limits, Scan, Worker
 from massdl_site.unfold import UNFOLD
 from tests.factories import make_attempt, make_channel, make_person, make_scan, make_session, make_video
+from tests.pages import make_download, page_of, said, staff_with
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -19,35 +19,13 @@ pytestmark = pytest.mark.django_db
 SESSIONS = reverse("admin:ingestion_downloadsession_changelist")
 ATTEMPTS = reverse("admin:ingestion_attempt_changelist")
 INDEX = reverse("admin:index")
-
-
-def page_of(row) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+HOLDING = {"pause", "pause_now", "resume"}
+STEERING = HOLDING | {"cancel", "cancel_now"}
 
 
 def run_action(client, name, rows):
     data = {"action": name, "_selected_action": [row.pk for row in rows]}
     return client.post(SESSIONS, data)
-
-
-def said(response) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]
-
-
-def staff_with(*codenames: str) -> User:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
-    return user
-
-
-def make_download(**over) -> Video:
-    """A video under way, its attempt, and how far it is."""
-    video = make_video(**over)
-    attempt = make_attempt(video=video, session=video.session)
-    lease = {"claim_id": attempt.pk, "lease_owner": "host", "lease_expires_at": timezone.now() + timedelta(seconds=30)}
-    Video.objects.filter(pk=video.pk).update(status="downloading", **lease)
-    LiveProgress.objects.create(attempt=attempt, bytes_done=45, bytes_total=100)
-    return video
 
 
 def make_everything() -> None:
@@ -116,7 +94,7 @@ def test_a_sessions_page_costs_the_same_for_2_and_30_channels(admin_client):
     assert len(few) == len(many)
 
 
-@pytest.mark.parametrize("model", [Attempt, Scan, DownloadSession, Budget, Worker], ids=lambda model: model._meta.label)
+@pytest.mark.parametrize("model", [Attempt, Scan, Budget, Worker], ids=lambda model: model._meta.label)
 def test_nobody_adds_edits_or_deletes_what_workers_write(admin_client, model):
     make_everything()
     name = f"admin:ingestion_{model._meta.model_name}"
@@ -166,15 +144,36 @@ def test_many_refused_rows_are_cut_and_counted(admin_client):
             id="pause",
         ),
         pytest.param(
+            "pause_now",
+            ["running", "paused", "cancelled"],
+            "1 download session paused. 2 left alone: they were not running.",
+            ["paused", "paused", "cancelled"],
+            id="pause now",
+        ),
+        pytest.param(
+            "cancel",
+            ["running", "paused", "finished"],
+            "2 download sessions cancelled. 1 left alone: it was over already.",
+            ["cancelled", "cancelled", "finished"],
+            id="cancel",
+        ),
+        pytest.param(
+            "cancel_now",
+            ["finished", "cancelled"],
+            "No download session cancelled. 2 left alone: they were over already.",
+            ["finished", "cancelled"],
+            id="cancel now",
+        ),
+        pytest.param(
             "resume",
             ["paused", "finished", "cancelled"],
-            "1 download session will go on. 2 left alone: they were not paused.",
-            ["running", "finished", "cancelled"],
+            "2 download sessions will go on. 1 left alone: it was neither paused nor cancelled.",
+            ["running", "finished", "running"],
             id="resume",
         ),
     ],
 )
-def test_sessions_are_paused_and_resumed(admin_client, action, states, sentence, after):
+def test_sessions_are_paused_resumed_and_cancelled(admin_client, action, states, sentence, after):
     sessions = [make_session(state=state) for state in states]
     assert said(run_action(admin_client, action, sessions)) == [sentence]
     assert list(DownloadSession.objects.order_by("pk").values_list("state", flat=True)) == after
@@ -222,19 +221,18 @@ def test_retrying_where_nothing_failed_says_so(admin_client):
     [
         pytest.param(["view_downloadsession"], set(), id="viewer"),
         pytest.param(["view_downloadsession", "change_video"], set(), id="may change videos only"),
-        pytest.param(["view_downloadsession", "change_downloadsession"], {"pause", "resume"}, id="may change sessions only"),
-        pytest.param(
-            ["view_downloadsession", "change_downloadsession", "change_video"], {"pause", "resume", "retry_failed"}, id="may change both"
-        ),
+        pytest.param(["view_downloadsession", "change_downloadsession"], HOLDING, id="may change sessions only"),
+        pytest.param(["view_downloadsession", "change_downloadsession", "change_video"], {*STEERING, "retry_failed"}, id="may change both"),
     ],
 )
 def test_actions_are_offered_to_those_who_may_run_them(client, codenames, offered):
     session = make_session()
     make_video(session=session, status="failed")
     client.force_login(staff_with(*codenames))
-    text = client.get(SESSIONS).text
-    assert {name for name in ("pause", "resume", "retry_failed") if f'value="{name}"' in text} == offered
-    for name in {"pause", "retry_failed"} - offered:
+    for page in (SESSIONS, page_of(session)):
+        text = client.get(page).text
+        assert {name for name in (*STEERING, "retry_failed") if f'value="{name}"' in text} == offered
+    for name in {*STEERING, "retry_failed"} - offered:
         run_action(client, name, [session])
     session.refresh_from_db()
     assert "pause" in offered or session.state == "running"
@@ -292,27 +290,6 @@ def test_videos_are_filtered_by_session(admin_client):
     assert len(found.context["cl"].result_list) == 1
 
 
-def test_limits_are_one_row_that_is_edited_and_never_added_or_deleted(admin_client):
-    Limits.objects.all().delete()  # whoever asks first makes it anew
-    page = reverse("admin:ingestion_limits_change", args=[1])
-    assert admin_client.get(reverse("admin:ingestion_limits_changelist")).url == page
-    assert admin_client.get(reverse("admin:ingestion_limits_add")).status_code == 403
-    assert admin_client.post(reverse("admin:ingestion_limits_delete", args=[1])).status_code == 403
-    admin_client.post(page, {"max_concurrent_channels": 5, "max_concurrent_videos_per_channel": 2})
-    assert Limits.row().max_concurrent_channels == 5
-
-
-def test_saving_limits_writes_only_what_was_changed(admin_client):
-    Limits.row()
-    with CaptureQueriesContext(connection) as queries:
-        data = {"max_concurrent_channels": 3, "max_concurrent_videos_per_channel": 2, "paused": "on"}
-        admin_client.post(reverse("admin:ingestion_limits_change", args=[1]), data)
-    updates = [query["sql"] for query in queries if query["sql"].startswith('UPDATE "ingestion_limits"')]
-    assert len(updates) == 1
-    assert "max_concurrent" not in updates[0]
-    assert Limits.row().paused
-
-
 @pytest.fixture
 def overview(settings):
     settings.UNFOLD = UNFOLD
@@ -329,14 +306,34 @@ def test_the_overview_of_an_empty_archive_says_how_to_begin(admin_client):
 def test_the_overview_counts_and_tells_why_nothing_moves(admin_client):
     make_everything()
     Worker.objects.all().delete()
-    Limits.objects.filter(pk=Limits.row().pk).update(paused=True)
+    Limits.objects.filter(pk=Limits.row().pk).update(paused=True, paused_reason="Paused by Ann.")
     page = admin_client.get(INDEX)
     assert [int(tile.count) for tile in page.context["tiles"]] == [1, 1, 0, 1, 1]
     refusal, pause, workers = page.context["notices"]
     assert "YouTube takes us for a robot." in refusal
-    assert "paused" in pause
+    assert pause.startswith("Everything is paused. Paused by Ann. ")
     assert "no worker is running" in workers
     assert "1 of 4" in page.text
+
+
+@pytest.mark.usefixtures("overview")
+def test_the_overview_tells_of_windows_of_a_half_open_breaker_and_of_requests(admin_client):
+    now = timezone.now()
+    closed = DownloadWindow(days=[(now.weekday() + 2) % 7], opens_at="10:00", closes_at="11:00", limits=Limits.row())
+    DownloadWindow.objects.bulk_create([closed])
+    Budget.objects.create(identity="guest", minutes=[7, 5], minute_at=now, open_until=now, open_reason="bot_check", refusals=1)
+    page = admin_client.get(INDEX)
+    probing, window = page.context["notices"]
+    assert "one request at a time finds out" in probing
+    assert window.startswith("No download begins. Outside the download window until ")
+    assert "Requests to YouTube in the last hour" in page.text
+    assert ">12 of 900</a>" in page.text
+
+
+@pytest.mark.usefixtures("overview")
+def test_requests_are_told_to_those_who_may_see_them(client):
+    client.force_login(staff_with("view_video"))
+    assert client.get(INDEX).context["requests"] is None
 
 
 @pytest.mark.usefixtures("overview")

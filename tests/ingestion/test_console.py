@@ -85,13 +85,27 @@ def test_the_summary_says_what_is_held_back_by_whom_and_what_to_do():
     Scan.objects.create(session=session, channel=paused)
     said = list(console.summary(session_report(session), session_progress(session)))
     assert said[1:] == [
-        "2 videos are held back: their channel is paused. Resume it under Channels in the admin.",
-        "1 video is held back: staff paused it. Resume it under Videos in the admin.",
-        "1 channel is not listed: it is paused. Resume it under Channels in the admin.",
+        "2 videos are held back: their channel is paused. Go on with `manage.py resume --channel URL`, or under Channels in the admin.",
+        "1 video is held back: staff paused it. Go on with `manage.py resume --video ID`, or under Videos in the admin.",
+        "1 channel is not listed: it is paused. Go on with `manage.py resume --channel URL`, or under Channels in the admin.",
         "Requests to YouTube this hour: 0 of 900; the breaker is closed.",
     ]
     assert "3 held back" in console.headline(session_progress(session))
     assert session_report(session)["totals"]["held_back"] == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("state", "reason", "sentence"),
+    [
+        ("paused", "Too hot.", "The session is paused. Too hot."),
+        ("cancelled", "Not wanted.", "The session was cancelled. Not wanted."),
+        ("cancelled", "", "The session was cancelled."),
+    ],
+)
+def test_the_summary_says_that_staff_stopped_the_session_and_why(state, reason, sentence):
+    session = make_session(state=state, state_reason=reason)
+    assert sentence in list(console.summary(session_report(session), session_progress(session)))
 
 
 def test_a_finding_that_is_not_good_comes_with_its_fix():

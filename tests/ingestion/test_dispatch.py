@@ -8,6 +8,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from ingestion import dispatch, leases, turns
+from ingestion.errors import error
 from ingestion.leases import claims
 from ingestion.models import Budget, DownloadSession, DownloadWindow, Limits, Scan, Turn
 from ingestion.scanning import claim_scan
@@ -138,6 +139,29 @@ def a_day_that_is_spent():
     make_video()
 
 
+def channels_whose_turn_is_over_while_another_waits():
+    for _ in range(3):
+        make_video(channel=busy())
+    turns.refresh()
+    Turn.objects.update(began_at=HOUR_AGO)
+    make_video()
+
+
+def channels_whose_turn_is_over_while_nobody_waits():
+    for _ in range(3):
+        make_video(channel=busy())
+    turns.refresh()
+    Turn.objects.update(began_at=HOUR_AGO)
+
+
+def channels_whose_turn_is_over_while_something_less_urgent_waits():
+    for _ in range(3):
+        make_video(channel=busy(), priority=1)
+    turns.refresh()
+    Turn.objects.update(began_at=HOUR_AGO)
+    make_video()
+
+
 def paused_channel():
     make_video(channel=make_channel(state="paused"))
 
@@ -151,14 +175,20 @@ def half_open_breaker():
     make_video(), make_video()
 
 
-def half_open_breaker_and_a_probe_that_downloads():
+def half_open_breaker_beside_what_began_before():
     half_open_breaker()
     busy()
-
-
-def half_open_breaker_and_a_probe_that_scans():
-    half_open_breaker()
     make_scan(state="running", lease_owner="other", lease_expires_at=HOUR_AWAY)
+
+
+def half_open_breaker_and_a_probe_under_way():
+    half_open_breaker()
+    Budget.objects.update(probing_until=HOUR_AWAY)
+
+
+def half_open_breaker_and_a_probe_that_died():
+    half_open_breaker()
+    Budget.objects.update(probing_until=HOUR_AGO)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +208,15 @@ def half_open_breaker_and_a_probe_that_scans():
         (channel_with_a_bound_of_its_own, 4),
         (outside_the_window, 0),
         (a_day_that_is_spent, 0),
+        (channels_whose_turn_is_over_while_another_waits, 0),
+        (channels_whose_turn_is_over_while_nobody_waits, 3),
+        (channels_whose_turn_is_over_while_something_less_urgent_waits, 3),
         (paused_channel, 0),
         (unwanted_video, 0),
         (half_open_breaker, 1),
-        (half_open_breaker_and_a_probe_that_downloads, 0),
-        (half_open_breaker_and_a_probe_that_scans, 0),
+        (half_open_breaker_beside_what_began_before, 1),
+        (half_open_breaker_and_a_probe_under_way, 0),
+        (half_open_breaker_and_a_probe_that_died, 1),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -206,6 +240,8 @@ def test_each_line_is_read_from_the_index_of_what_is_due(query):
     parameters = {**claims.look_at_limits().parameters(), "most": 64, "owner": "w", "lease": timedelta(seconds=30)}
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")  # of a table that is empty
+        cursor.execute(f"SELECT {turns.IN_INDEX_ORDER}")
         cursor.execute("EXPLAIN " + query, parameters)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "video_by_turn" in plan
@@ -239,8 +275,8 @@ def test_a_line_that_is_done_has_no_turn():
         pytest.param(lambda: make_scan(session=make_session(state="cancelled")), 0, id="its session is cancelled"),
         pytest.param(lambda: (make_scan(), Limits.objects.update(paused=True)), 0, id="the system is paused"),
         pytest.param(lambda: (half_open_breaker(), make_scan(), make_scan()), 1, id="half-open breaker"),
-        pytest.param(lambda: (half_open_breaker_and_a_probe_that_scans(), make_scan()), 0, id="a scan probes"),
-        pytest.param(lambda: (half_open_breaker_and_a_probe_that_downloads(), make_scan()), 0, id="a download probes"),
+        pytest.param(lambda: (half_open_breaker_and_a_probe_under_way(), make_scan()), 0, id="a probe is under way"),
+        pytest.param(lambda: (half_open_breaker_beside_what_began_before(), make_scan()), 1, id="what began before is no probe"),
     ],
 )
 def test_scans_are_due_when_one_could_be_claimed(scene, due):
@@ -295,3 +331,29 @@ def test_an_ended_session_runs_on_when_staff_want_its_video_again(state):
     assert dispatch.reopen_sessions() == 1
     session.refresh_from_db()
     assert session.state == "running"
+
+
+def test_a_channel_that_had_its_turn_drains_and_makes_room_for_another():
+    Limits.row()
+    Limits.objects.update(max_concurrent_channels=1)
+    first, second = make_channel(), make_channel()
+    for channel in (first, first, first, second):
+        make_video(channel=channel)
+
+    def serve():
+        claim = leases.claim("w")
+        return claim and (claim, Video.objects.get(pk=claim.video_id).channel)
+
+    def end(claim):
+        assert leases.finish_failed(claim, error("private"))
+
+    (one, of_one), (two, of_two) = serve(), serve()
+    assert of_one == of_two == first
+    Turn.objects.filter(channel=first).update(began_at=HOUR_AGO)
+    end(one)
+    assert serve() is None, "what runs of it ends, nothing more begins"
+    end(two)
+    three, of_three = serve()
+    assert of_three == second
+    end(three)
+    assert serve()[1] == first

@@ -1,5 +1,6 @@
 import threading
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -195,7 +196,12 @@ def test_a_video_that_cannot_be_stored_anew_is_still_stored():
 
 def test_dead_workers_leave_their_scans_at_once_too():
     scan = Scan.objects.create(
-        session=make_session(), channel=make_channel(), state="running", lease_owner="h:mine:7", lease_expires_at=Now() + timedelta(hours=1)
+        session=make_session(),
+        channel=make_channel(),
+        state="running",
+        claim_id=uuid4(),
+        lease_owner="h:mine:7",
+        lease_expires_at=Now() + timedelta(hours=1),
     )
     assert leases.expire("h:mine:", lambda pid: False) == 1
     assert Scan.objects.filter(pk=scan.pk, lease_expires_at__lt=Now()).exists()

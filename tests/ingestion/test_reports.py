@@ -5,7 +5,7 @@ import pytest
 from django.utils import timezone
 
 from ingestion.errors import KINDS
-from ingestion.models import Attempt, LiveProgress, Scan
+from ingestion.models import Attempt, Limits, LiveProgress, Scan
 from ingestion.progress import session_progress
 from ingestion.reports import session_report
 from tests.factories import make_channel, make_session, make_video
@@ -34,6 +34,7 @@ def test_progress_counts_the_sessions_own_videos_and_what_was_known_before(sessi
 
 
 def test_progress_costs_the_same_however_large_the_session(session, django_assert_num_queries):
+    Limits.row()
     with django_assert_num_queries(8):
         session_progress(session)
     for _ in range(20):

@@ -27,7 +27,7 @@ def test_the_next_attempt_follows_the_kind(kind, attempts, seconds):
 
 
 def test_backoff_is_capped_and_jitter_adds_a_fifth_at_most():
-    late = next_attempt(error("network"), 30, NOW, max_attempts=99, cap=timedelta(minutes=7), jitter=1)
+    late = next_attempt(error("network"), 98, NOW, max_attempts=99, cap=timedelta(minutes=7), jitter=1)
     assert late == NOW + timedelta(minutes=7) * 1.2
 
 

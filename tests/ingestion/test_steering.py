@@ -8,6 +8,7 @@ from ingestion import dispatch, leases
 from ingestion.errors import error
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from ingestion.scanning import claim_scan, renew_scan
+from ingestion.scanning.claims import fail_scan
 from ingestion.steering import Channels, Everything, Sessions, Videos, cancel, pause, resume
 from people.models import Channel
 from tests.factories import make_channel, make_scan, make_session, make_video
@@ -151,6 +152,26 @@ def test_a_cancelled_session_that_is_resumed_gets_back_what_was_cancelled_with_i
     assert Scan.objects.get().state == "pending"
 
 
+@pytest.mark.parametrize("now", [False, True])
+def test_what_still_runs_of_a_cancelled_session_that_is_resumed_goes_on(world, now):
+    claim, _ = world
+    cancel(SCOPES["session"](), now=now)
+    resume(SCOPES["session"]())
+    assert leases.renew(claim) == ""
+    leases.finish_failed(claim, error("network"))
+    assert video("running").status == "pending"
+
+
+@pytest.mark.parametrize("kind", ["channel_missing", "terminated"])
+def test_a_paused_channel_stays_paused_when_its_scan_finds_it_gone(world, kind):
+    claim, scan = world
+    pause(SCOPES["channel"]())
+    fail_scan(scan, error(kind))
+    leases.hand_back(claim)
+    assert Channel.objects.get().state == "paused"
+    assert leases.claim("w") is None
+
+
 def test_a_cancelled_video_that_staff_retry_brings_its_session_back_alone(world):
     cancel(SCOPES["session"]())
     Video.objects.filter(external_id__startswith="due").retry()
@@ -170,6 +191,14 @@ def test_a_scope_is_a_filter_that_may_not_fit_any_more_once_something_changed(wo
     cancel(Sessions(DownloadSession.objects.filter(state="running")), now=True)
     assert leases.renew(claim) == Attempt.Stop.CANCEL
     assert DownloadSession.objects.get().state == "cancelled"
+
+
+def test_what_a_filter_of_paused_sessions_chose_goes_on_with_all_its_videos(world):
+    claim, _ = world
+    pause(SCOPES["session"](), now=True)
+    leases.hand_back(claim)
+    assert resume(Sessions(DownloadSession.objects.filter(state="paused"))).videos == 1
+    assert video("waiting") in Video.objects.due()
 
 
 # --- the commands
@@ -194,7 +223,7 @@ def test_the_commands_steer_what_they_are_told(world, capsys, words, name):
     assert said(capsys, "pause", *words) == f"{name}: nothing to pause.\n"
     assert said(capsys, "resume", *words).startswith(f"{name}: goes on.")
     assert said(capsys, "resume", *words) == f"{name}: was not paused, and nothing waited.\n"
-    assert f"{name}: cancelled, " in said(capsys, "cancel", *words)
+    assert f"{name}: cancelled, " in said(capsys, "cancel", *words, *(["--yes"] if words == ["--all"] else []))
 
 
 def test_the_commands_steer_a_session_and_tell_what_was_stopped(world, capsys):
@@ -203,7 +232,27 @@ def test_the_commands_steer_a_session_and_tell_what_was_stopped(world, capsys):
     assert out == f"Session {number}: paused. 2 running jobs will stop within seconds. Go on with `manage.py resume`.\n"
     assert DownloadSession.objects.get().state_reason == "Too hot."
     assert "1 waiting video may be tried at once" in said(capsys, "resume", "--session", number)
-    assert "3 videos and 1 scan given up" in said(capsys, "cancel", "--session", number)
+    assert said(capsys, "cancel", "--session", number) == (
+        f"Session {number}: cancelled, 3 videos given up and 1 listing ended. "
+        "What runs may end by itself; --now stops it, too. A retry in the admin brings videos back.\n"
+    )
+
+
+def test_a_cancel_says_of_running_downloads_only_what_is_so(world, capsys):
+    out = said(capsys, "cancel", "--video", "due000000001")
+    assert out == "Video due000000001: cancelled, 1 video given up and 0 listings ended. A retry in the admin brings videos back.\n"
+    out = said(capsys, "cancel", "--channel", "@kitchen", "--now")
+    assert out.startswith("Kitchen: cancelled, 2 videos given up and 1 listing ended. 1 running job will stop within seconds.")
+
+
+def test_to_give_up_everything_wants_a_yes(world, capsys):
+    before = statuses()
+    with pytest.raises(CommandError, match=r"This would give up 3 videos and 1 listing, on all hosts; --yes does it\.") as caught:
+        call_command("cancel", "--all", "--now")
+    assert caught.value.returncode == 2
+    assert (statuses(), Scan.objects.get().state, DownloadSession.objects.get().state) == (before, "running", "running")
+    assert "3 videos given up and 1 listing ended" in said(capsys, "cancel", "--all", "--yes")
+    assert (statuses()["due"], Scan.objects.get().state, DownloadSession.objects.get().state) == ("skipped", "failed", "cancelled")
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_a_database_that_is_away_stops_nothing(host, monkeypatch, caplog):
 
     make_video()
     monkeypatch.setattr(dispatch, "tick", refuse)
-    monkeypatch.setattr(supervisor, "connection", SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(supervisor, "close_connection", lambda: None)
     run_for(host, 40)
     assert (host.starts("download"), host.starts("control")) == ([0], [0])
     assert "the server is away" in caplog.text
@@ -247,7 +247,7 @@ def test_no_cluster_is_started_before_the_database_answers_again(host, monkeypat
 
     host.lifetimes["download"] = [5, FOREVER]
     monkeypatch.setattr(dispatch, "tick", refuse_for_a_while)
-    monkeypatch.setattr(supervisor, "connection", SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(supervisor, "close_connection", lambda: None)
     run_for(host, 70)
     first, second = host.starts("download")
     assert first == 0 and second >= 60

@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from videos.keys import key_stem
+from videos.keys import key_stem, read_key
 
 UUID_ = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -25,3 +25,30 @@ def test_a_key_is_ascii_and_names_person_channel_and_video(name, by_person, expe
 def test_two_attempts_never_share_a_key():
     keys = {key_stem(person_id=1, person_name="A", channel_id="c", video_id="v", uuid=UUID_, attempt_id=attempt) for attempt in (1, 2)}
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize("name", ["Ann Müller", "北京", ""])
+@pytest.mark.parametrize("by_person", [True, False])
+def test_a_key_tells_its_video_and_its_attempt(name, by_person):
+    stem = key_stem(person_id=7, person_name=name, channel_id="", video_id="-a_b", uuid=UUID_, attempt_id=34, by_person=by_person)
+    assert read_key(f"{stem}.mp4") == (UUID_, 34)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "notes.txt",
+        f"{UUID_}-3.mp4",
+        f"UCx/vid/{UUID_}-3",
+        f"UCx/vid/{UUID_}.mp4",
+        f"UCx/vid/{UUID_}-3.info.json",
+        f"UCx/vid/{UUID_}-x.mp4",
+        f"UCx/../{UUID_}-3.mp4",
+        f"/UCx/vid/{UUID_}-3.mp4",
+        f"a/b/UCx/vid/{UUID_}-3.mp4",
+        f"UCx/vid/{UUID_}-3.mp4\n",
+        f"UCx/vid/{UUID_}-{10**30}.mp4",
+    ],
+)
+def test_a_key_of_another_form_tells_nothing(key):
+    assert read_key(key) is None

@@ -1,5 +1,6 @@
 from ingestion import steering
-from ingestion.management.scoped import ScopedCommand, number_of
+from ingestion.management.scoped import ScopedCommand
+from videos.text import counted
 
 
 class Command(ScopedCommand):
@@ -11,5 +12,5 @@ class Command(ScopedCommand):
         done = steering.resume(scope)
         if not done.changed and not done.scans:
             return [f"{name}: was not paused, and nothing waited."]
-        waited = f" {number_of(done.videos, 'waiting video')} may be tried at once." if done.videos else ""
+        waited = f" {counted(done.videos, 'waiting video')} may be tried at once." if done.videos else ""
         return [f"{name}: goes on.{waited}"]

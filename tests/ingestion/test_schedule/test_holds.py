@@ -137,10 +137,10 @@ def test_asking_costs_a_query_and_another_for_caps(cap, queries):
     assert len(asked) == queries
 
 
-def test_stored_videos_are_counted_to_the_day_of_the_zone(monkeypatch):
-    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 11, 23, 23, 30, tzinfo=UTC))
-    count_stored(limits_of(), 5_000_000_000)
-    count_stored(limits_of(), 7)
-    count_stored(limits_of(time_zone="UTC"), 1)
-    totals = {date(2026, 11, 24): (2, 5_000_000_007), date(2026, 11, 23): (1, 1)}
-    assert {total.day: (total.videos, total.bytes) for total in DayTotal.objects.all()} == totals
+def test_stored_videos_are_counted_to_the_day_of_the_zone():
+    for zone, size in (("Pacific/Kiritimati", 5), ("Pacific/Kiritimati", 7), ("Etc/GMT+12", 1)):  # 26 hours apart
+        limits_of(time_zone=zone)
+        count_stored(size)
+    later, sooner = DayTotal.objects.all()
+    assert later.day > sooner.day
+    assert [(total.videos, total.bytes) for total in (later, sooner)] == [(2, 12), (1, 1)]

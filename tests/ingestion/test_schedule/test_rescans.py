@@ -1,3 +1,4 @@
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -5,15 +6,18 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from ingestion import steering
 from ingestion.models import DownloadSession, Limits, Scan
 from ingestion.options import Options
 from ingestion.schedule import forget_empty_rescans, rescan_due, rescans
+from ingestion.steering import Sessions
 from people.models import Channel
 from tests.factories import make_attempt, make_channel, make_scan, make_session, make_video
 
 pytestmark = pytest.mark.django_db
 
 DAILY = 24
+LEASED = {"claim_id": uuid.uuid4(), "lease_owner": "host", "lease_expires_at": timezone.now() + timedelta(hours=1)}
 
 
 @pytest.fixture(autouse=True)
@@ -114,17 +118,35 @@ def test_a_channel_that_nobody_asked_for_is_left_alone():
     assert rescan_due(every(DAILY)) == 0
 
 
-@pytest.mark.parametrize("state", ["paused", "cancelled"])
-def test_what_staff_stopped_is_not_begun_again(state):
-    make_listed(session=make_session(state=state))
+def test_a_paused_session_holds_its_channels():
+    make_listed(session=make_session(state="paused"))
     assert rescan_due(every(DAILY)) == 0
 
 
-@pytest.mark.parametrize("state", ["paused", "cancelled"])
-def test_a_stopped_re_scan_stops_those_after_it(state):
+def test_a_paused_re_scan_holds_those_after_it():
     channel = make_listed()
-    make_scan(channel=channel, session=make_session(is_rescan=True, state=state), state="pending")
+    make_scan(channel=channel, session=make_session(is_rescan=True, state="paused"), state="pending")
     assert rescan_due(every(DAILY)) == 0
+
+
+def test_after_a_cancelled_session_the_schedule_goes_on_at_the_next_interval():
+    session = make_session()
+    listed, never = make_listed(30, session=session), make_channel()
+    make_scan(channel=never, session=session, state="running", **LEASED)
+    steering.cancel(Sessions(DownloadSession.objects.filter(pk=session.pk)))
+    assert rescan_due(every(DAILY)) == 1
+    assert rescanned() == [listed.pk]
+
+
+def test_after_a_cancelled_re_scan_the_schedule_goes_on_at_the_next_interval():
+    channel, limits = make_listed(30), every(DAILY)
+    rescan_due(limits)
+    steering.cancel(Sessions(DownloadSession.objects.filter(is_rescan=True)))
+    assert rescan_due(limits) == 0
+    Scan.objects.filter(session__is_rescan=True).update(finished_at=ago(25))
+    assert rescan_due(limits) == 1
+    assert rescanned() == [channel.pk] * 2
+    assert DownloadSession.objects.filter(is_rescan=True, state="running").count() == 1
 
 
 def test_a_finished_re_scan_does_not_hide_that_staff_paused_the_session():

@@ -1,0 +1,60 @@
+"""Channels once more, with what only the work can do: stop them, give up what they owe, look for new videos."""
+
+from typing import ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import action
+
+from ingestion.admin.steering import SteeringActions
+from ingestion.api import look_again
+from ingestion.models import DownloadSession, Scan
+from ingestion.steering import Channels
+from people.models import Channel
+from videos.admin import ChannelAdmin as PlainChannelAdmin
+from videos.admin import number_of
+from videos.models import Video
+
+admin.site.unregister(Channel)
+
+
+@admin.register(Channel)
+class ChannelAdmin(SteeringActions, PlainChannelAdmin):
+    actions = ("pause", "pause_now", "resume", "cancel", "cancel_now", "look_for_new_videos")
+    left_alone: ClassVar = {
+        "pause": ("it is paused already, or gone", "they are paused already, or gone"),
+        "resume": ("it was not paused", "they were not paused"),
+        "cancel": ("nothing of it was to be done", "nothing of them was to be done"),
+    }
+
+    def scope(self, queryset):
+        return Channels(Channel.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
+
+    def resumable(self, queryset):
+        return queryset.filter(state=Channel.State.PAUSED)
+
+    def cancellable(self, queryset):
+        videos = Video.objects.unfinished().filter(channel=OuterRef("pk"))
+        scans = Scan.objects.filter(channel=OuterRef("pk"), state__in=[Scan.State.PENDING, Scan.State.RUNNING])
+        return queryset.filter(Exists(videos) | Exists(scans))
+
+    @action(description="Look for new videos now", permissions=["change"])
+    def look_for_new_videos(self, request, queryset):
+        selected = queryset.count()
+        sessions = look_again(queryset, user=request.user)
+        channels = Scan.objects.filter(session__in=sessions).count()
+        left = "paused, gone, a single video, or being listed already"
+        sentence = f"{number_of(channels, 'channel')} will be looked at."
+        if alone := selected - channels:
+            sentence += f" {alone:,} left alone: {'it is' if alone == 1 else 'each is'} {left}."
+        for session in sessions:
+            sentence = format_html("{} {}", sentence, _link(session))
+        self.message_user(request, sentence, messages.SUCCESS if sessions else messages.WARNING)
+
+
+def _link(session: DownloadSession) -> SafeString:
+    page = reverse("admin:ingestion_downloadsession_change", args=[session.pk])
+    return format_html('<a class="underline" href="{}">{}</a>', page, session)

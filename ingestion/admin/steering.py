@@ -1,0 +1,110 @@
+"""Pause, resume and cancel as actions of a list and of a page, for whatever `ingestion.steering` has a scope for."""
+
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import action
+
+from ingestion import leases, steering
+from ingestion.admin.page_actions import PageActions
+from ingestion.models import Scan
+from ingestion.steering import Scope, Steered
+from videos.admin import TellsCounts, number_of
+from videos.models import Video
+
+
+class SteeringActions(PageActions, TellsCounts):
+    """For an admin. `left_alone` gives for each verb the reasons for rows it does not change, for one and for many."""
+
+    left_alone: ClassVar[dict[str, tuple[str, str]]]
+    resumed = "will go on"
+
+    def scope(self, queryset: QuerySet[Any]) -> Scope:
+        """The chosen rows, whatever becomes of their states meanwhile."""
+        raise NotImplementedError
+
+    def resumable(self, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """The rows that `resume` changes; None where the rows are videos, which it counts."""
+        return None
+
+    def cancellable(self, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """The same for `cancel`."""
+        return None
+
+    def has_change_videos_permission(self, request: HttpRequest) -> bool:
+        """For what decides about each video, as to give it up or to try it again; holding a row back is the row's own matter."""
+        return self.has_change_permission(request) and request.user.has_perm("videos.change_video")
+
+    @action(description="Pause: let running ones finish", permissions=["change"])
+    def pause(self, request, queryset):
+        self._pause(request, queryset, now=False)
+
+    @action(description="Pause now: stop running ones", permissions=["change"])
+    def pause_now(self, request, queryset):
+        self._pause(request, queryset, now=True)
+
+    @action(description="Resume: go on at once", permissions=["change"])
+    def resume(self, request, queryset):
+        selected, scope = queryset.count(), self.scope(queryset)
+        with transaction.atomic():
+            leases.lock_limits()
+            rows = _number_of_rows(self.resumable(queryset))
+            done = steering.resume(scope)
+        changed, also = (done.videos, []) if rows is None else (rows, woken_words(done))
+        self.say_counts(request, selected=selected, changed=changed, done=self.resumed, left=self.left_alone["resume"], also=also)
+
+    @action(description="Cancel: let running ones finish", permissions=["change_videos"])
+    def cancel(self, request, queryset):
+        self._cancel(request, queryset, now=False)
+
+    @action(description="Cancel now: stop running ones", permissions=["change_videos"])
+    def cancel_now(self, request, queryset):
+        self._cancel(request, queryset, now=True)
+
+    def _pause(self, request: HttpRequest, queryset: QuerySet[Any], *, now: bool) -> None:
+        selected, scope = queryset.count(), self.scope(queryset)
+        done = steering.pause(scope, now=now, reason=f"Paused by {request.user}.")
+        also = running_words(scope, done, now=now) if done.changed or done.stopped else []
+        left = self.left_alone["pause"]
+        self.say_counts(request, selected=selected, changed=done.changed, done="paused", left=left, also=also)
+
+    def _cancel(self, request: HttpRequest, queryset: QuerySet[Any], *, now: bool) -> None:
+        selected, scope = queryset.count(), self.scope(queryset)
+        with transaction.atomic():
+            leases.lock_limits()
+            rows = _number_of_rows(self.cancellable(queryset))
+            done = steering.cancel(scope, now=now, reason=f"Cancelled by {request.user}.")
+        changed, also = (done.videos, []) if rows is None else (rows, given_up_words(done))
+        also += running_words(scope, done, now=now) if changed or also else []
+        left = self.left_alone["cancel"]
+        self.say_counts(request, selected=selected, changed=changed, done="cancelled", left=left, also=also)
+
+
+def _number_of_rows(queryset: QuerySet[Any] | None) -> int | None:
+    return None if queryset is None else queryset.count()
+
+
+def running_words(scope: Scope, done: Steered, *, now: bool) -> list[str]:
+    """What becomes of what runs, as a sentence or none."""
+    if now:
+        jobs = f"{done.stopped:,} running downloads and scans" if done.stopped > 1 else "1 running download or scan"
+        return [f"{jobs} will stop within seconds."] if done.stopped else []
+    downloads = scope.videos().filter(status=Video.Status.DOWNLOADING).count()
+    jobs = in_words((downloads, "running download"), (scope.scans().filter(state=Scan.State.RUNNING).count(), "running scan"))
+    return [f"{jobs} may finish."] if jobs else []
+
+
+def woken_words(done: Steered) -> list[str]:
+    return [f"{number_of(done.videos, 'waiting video')} may be tried at once."] if done.videos else []
+
+
+def given_up_words(done: Steered) -> list[str]:
+    given_up = in_words((done.videos, "video"), (done.scans, "scan"))
+    return [f"{given_up} given up."] if given_up else []
+
+
+def in_words(*counts: tuple[int, str]) -> str:
+    """`3 videos and 1 scan`; "" for nothing."""
+    return " and ".join(number_of(count, noun) for count, noun in counts if count)
