@@ -96,7 +96,8 @@ TREATMENTS: dict[str, Treatment] = {
         ),
         Treatment(
             "fleet",
-            "YouTube refuses us, not the video: it waits. One that is refused while others are answered is failed.",
+            "YouTube refuses us, not the video: it waits. One that is refused while others are answered, or as often as it has "
+            "attempts, is failed, without stopping everybody again.",
             "None is spent.",
             "Waits like all others.",
             "Stop asking for as long as Limits say, twice as long each time in a row. Then one request finds out.",

@@ -13,6 +13,7 @@ may run at any time, on several hosts at once, beside all workers. What makes th
 """
 
 import logging
+import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
 from ingestion.errors import ArchiveError
@@ -113,9 +114,21 @@ def _over() -> QuerySet[Attempt]:
 
 
 def _clear_rows(store: Store, limit: int, done: Cleaning) -> None:
-    """In any order, so that those which the storage refuses do not keep back the others for ever."""
-    for video in set(_over().order_by("?").values_list("video_id", flat=True)[:limit]):
+    for video in _videos_over(limit):
         _clear_video(video, store, done)
+
+
+def _videos_over(limit: int) -> Iterable[int]:
+    """Of at most `limit` attempts, in order from a random one on and around: those which the storage refuses must not keep
+    back the others for ever."""
+    ends = _begun().aggregate(first=Min("video_id"), last=Max("video_id"))
+    if ends["first"] is None:
+        return []
+    start = random.randint(ends["first"], ends["last"])
+    videos = _over().order_by("video_id").values_list("video_id", flat=True)
+    found = list(videos.filter(video_id__gte=start)[:limit])
+    found += videos.filter(video_id__lt=start)[: limit - len(found)]
+    return dict.fromkeys(found)
 
 
 def _clear_video(video: int, store: Store, done: Cleaning) -> None:
@@ -208,6 +221,8 @@ class _Broom:
     unknown: bool
     tell: Tell
     done: Cleaning = field(default_factory=Cleaning)
+    named: set[str] = field(default_factory=set)
+    """Keys that a dry run has told of already; else their objects are gone by then."""
 
     def sweep(self) -> Cleaning:
         self._remembered()
@@ -221,6 +236,7 @@ class _Broom:
         if self.dry_run:
             for key in _over().values_list("upload__key", flat=True).iterator(chunk_size=AT_ONCE):
                 self.done.remembered += 1
+                self.named.add(key)
                 self.tell(f"{key}: an attempt remembers its upload, which is over")
             return
         found = -1
@@ -239,8 +255,11 @@ class _Broom:
                 self.done.strange += 1
         known = _Known.of([item.key for item in ours])
         for item in ours:
-            if item.since <= self.before and not known.needs(item):
+            if item.since <= self.before and not known.needs(item) and not self._is_named(item):
                 self._sweep_orphan(item, known)
+
+    def _is_named(self, item: Item) -> bool:
+        return isinstance(item, StoredObject) and item.key in self.named
 
     def _sweep_probe(self, item: Item) -> None:
         """What a host that died while it tried the storage has left."""

@@ -39,6 +39,8 @@ HOPELESS = frozenset({"removed", "terminated", "payment", "copyright"})
 ONLY_WHEN_NAMED = {kind.slug for kind in KINDS.values() if issubclass(kind.type, PermanentError | StaffError)}
 
 HELD_SESSIONS = (DownloadSession.State.PAUSED, DownloadSession.State.CANCELLED)
+REASONS = ("everything", "session", "channel", "video")
+"""What may hold a video, the widest first."""
 MOST_NAMED = 5
 """Channels, or videos, that one command names."""
 
@@ -188,7 +190,7 @@ class _Found:
         """With the commands."""
         scope = f" --session {self.session.pk}" if self.session else ""
         command = f"manage.py recovery_plan{scope} --kind {step.kind} --apply"
-        names = {reason: sorted(self._names.get((step.kind, reason), ())) for reason in step.held}
+        names = {reason: sorted(self._names.get((step.kind, reason), ())) for reason in REASONS if reason in step.held}
         return replace(
             step,
             command=command if step.ended and step.kind not in HOPELESS else "",

@@ -45,8 +45,12 @@ ON CONFLICT (channel_id, session) DO UPDATE SET has_due = true WHERE NOT t.has_d
 """
 
 # Each line must be read in the order of the index, whatever the statistics say of its channel: of 100,000 videos that wait
-# one is wanted. For the transaction only; a plan without sorting must not look so dear that it is compiled either.
-IN_INDEX_ORDER = "set_config('enable_sort', 'off', true) AS sorting, set_config('jit', 'off', true) AS compiling"
+# one is wanted; and no plan that was made for a small table may be kept for a large one. For the transaction only. A plan
+# that was forbidden much must not look so dear that it is compiled.
+IN_INDEX_ORDER = ", ".join(
+    f"set_config('{name}', '{value}', true) AS {name}"
+    for name, value in (("enable_sort", "off"), ("enable_seqscan", "off"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan"))
+)
 
 REFRESHING = 0x7475726E  # an advisory lock: one at a time is enough, on all hosts
 

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ingestion.models import Attempt
+from django.db.models import QuerySet
+
+from ingestion.models import Attempt, Scan
 
 NEWEST = 1000
-"""Attempts that are looked at."""
+"""Attempts, and scans, that are looked at."""
 MOST_GROUPS = 10
 
 _STATUS = r"(?:HTTP Error|status)[ :]*\d{3}\b"  # another status is another fault
@@ -25,28 +27,37 @@ _NAMES = re.compile(r"(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]+)*|[A-Z]+")
 
 @dataclass(frozen=True)
 class UnknownGroup:
-    """Lines of one fault: how it reads without what varies, how often it came, and the newest attempt that met it."""
+    """Lines of one fault: how it reads without what varies, how often it came, and the newest attempt, or scan, that met it."""
 
     fault: str
     count: int
-    newest_attempt: int
+    newest: int
     newest_line: str
 
 
 def frequent_unknowns() -> list[UnknownGroup]:
     """The most frequent faults among the newest unknown attempts, in one query; most frequent first."""
-    newest = Attempt.objects.filter(error_kind="unknown").order_by("-id")
+    return _frequent(Attempt.objects.all())
+
+
+def frequent_unknown_scans() -> list[UnknownGroup]:
+    """The same of the scans whose newest error is unknown."""
+    return _frequent(Scan.objects.all())
+
+
+def _frequent(rows: QuerySet) -> list[UnknownGroup]:
+    newest = rows.filter(error_kind="unknown").order_by("-id")
     return group_lines(newest.values_list("pk", "error_message")[:NEWEST])
 
 
 def group_lines(lines: Iterable[tuple[int, str]]) -> list[UnknownGroup]:
-    """Groups of (attempt, raw line), given newest first; the MOST_GROUPS largest, and of equal ones the newer first."""
+    """Groups of (attempt or scan, raw line), given newest first; the MOST_GROUPS largest, and of equal ones the newer first."""
     counts: Counter[str] = Counter()
     newest: dict[str, tuple[int, str]] = {}
-    for attempt, line in lines:
+    for row, line in lines:
         fault = fault_of(line)
         counts[fault] += 1
-        newest.setdefault(fault, (attempt, line))
+        newest.setdefault(fault, (row, line))
     return [UnknownGroup(fault, count, *newest[fault]) for fault, count in counts.most_common(MOST_GROUPS)]
 
 

@@ -132,7 +132,8 @@ EMBEDDED = {"ENGINE": "massdl_site.embedded", "NAME": "postgres", "HOST": str(VA
 DATABASES = {
     "default": {
         **(DATABASE or EMBEDDED),
-        "OPTIONS": {**HEARING, **DATABASE.get("OPTIONS", {})},
+        # the claims' queries are planned once for each connection; all others bind on our side, and never are
+        "OPTIONS": {**HEARING, "prepare_threshold": 5, **DATABASE.get("OPTIONS", {})},
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }

@@ -1,5 +1,6 @@
 """The page "What errors mean": the taxonomy of `ingestion.handbook`, with what has each kind at this moment."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -13,7 +14,8 @@ from django.utils.safestring import SafeString
 
 from ingestion.errors import KINDS, TREATMENTS, Kind
 from ingestion.handbook import INTRODUCTION, KIND_HEADERS, TREATMENT_HEADERS, kind_row, treatment_row
-from ingestion.unknowns import NEWEST, frequent_unknowns
+from ingestion.models import Attempt, Scan
+from ingestion.unknowns import NEWEST, UnknownGroup, frequent_unknown_scans, frequent_unknowns
 from videos.admin import kind_label, table
 from videos.models import Video
 
@@ -26,7 +28,7 @@ def show_errors(request: HttpRequest) -> TemplateResponse:
         "introduction": INTRODUCTION,
         "treatments": table(TREATMENT_HEADERS, map(treatment_row, TREATMENTS.values())),
         "kinds": _kinds(request.user),
-        "unknowns": _unknowns() if request.user.has_perm("ingestion.view_attempt") else None,
+        "unknowns": list(_unknowns(request.user)),
         "newest": f"{NEWEST:,}",
     }
     return TemplateResponse(request, "admin/errors.html", context)
@@ -59,18 +61,14 @@ def _videos(kind: Kind, counts: dict[str, int]) -> SafeString | str:
     return format_html('<a class="text-link" href="{}">{}</a>', page, f"{count:,}")
 
 
-def _unknowns() -> SafeString | None:
-    """The most frequent unknown faults; None when there is none."""
-    rows = [
-        (
-            group.fault,
-            f"{group.count:,}",
-            format_html(
-                '<a class="text-link" href="{}">{}</a>',
-                reverse("admin:ingestion_attempt_change", args=[group.newest_attempt]),
-                group.newest_line,
-            ),
-        )
-        for group in frequent_unknowns()
-    ]
-    return table(("fault", "attempts", "newest raw line"), rows) if rows else None
+def _unknowns(user: AbstractBaseUser) -> Iterator[tuple[str, SafeString]]:
+    """The most frequent unknown faults of attempts and of scans, as far as there are any and the user may see them."""
+    for noun, model, frequent in (("attempts", Attempt, frequent_unknowns), ("scans", Scan, frequent_unknown_scans)):
+        if user.has_perm(f"ingestion.view_{model._meta.model_name}") and (groups := frequent()):
+            page = f"admin:ingestion_{model._meta.model_name}_change"
+            yield noun, table(("fault", noun, "newest raw line"), [_unknown(group, page) for group in groups])
+
+
+def _unknown(group: UnknownGroup, page: str) -> tuple[Any, ...]:
+    newest = format_html('<a class="text-link" href="{}">{}</a>', reverse(page, args=[group.newest]), group.newest_line)
+    return group.fault, f"{group.count:,}", newest

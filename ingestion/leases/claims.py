@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -171,15 +172,24 @@ def claim(owner: str) -> Claim | None:
 
 
 def _take(owner: str) -> Claim | None:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic():
         room = lock_limits()
         if room.is_closed or room.hold:
             return None
-        cursor.execute(TAKE_ONE, {**room.parameters(), "owner": owner, "lease": lease_length()})
-        if not (row := cursor.fetchone()):
+        row, _ = _ask(TAKE_ONE, {**room.parameters(), "owner": owner, "lease": lease_length()})
+        if row is None:
             return None
         room.note_claim()
     return Claim(*row)
+
+
+def _ask(query: str, values: dict[str, object]) -> tuple[tuple | None, list[str]]:
+    """The first row and the columns' names. The query is planned once for each connection: planning these takes longer
+    than running them, and everybody waits for whoever holds the mutex."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(query, values, prepare=True)
+        return cursor.fetchone(), [column.name for column in cursor.description or ()]
 
 
 def live_scans() -> QuerySet[Scan]:
@@ -202,15 +212,16 @@ def lock_limits() -> Room:
 
 def look_at_limits() -> Room:
     """The limits in force; without the mutex, for hints."""
-    rows = list(Limits.objects.raw(LOOK_AT_LIMITS, budget.environment()))
-    if not rows:
+    row, names = _ask(LOOK_AT_LIMITS, budget.environment())
+    if row is None:
         Limits.row()
         return look_at_limits()
-    [limits] = rows
-    is_closed = limits.paused or limits.may_not_ask
-    may_be_held = not is_closed and (limits.has_windows or limits.has_caps)
-    hold = schedule.held_until(limits, limits.now) if may_be_held else None
-    return Room(limits.now, limits.is_probing, is_closed, hold, limits)
+    told = dict(zip(names, row, strict=True))
+    limits = Limits(**{field.attname: told[field.attname] for field in Limits._meta.concrete_fields})
+    is_closed = limits.paused or told["may_not_ask"]
+    may_be_held = not is_closed and (told["has_windows"] or limits.has_caps)
+    hold = schedule.held_until(limits, told["now"]) if may_be_held else None
+    return Room(told["now"], told["is_probing"], is_closed, hold, limits)
 
 
 def renew(claim: Claim) -> str | None:

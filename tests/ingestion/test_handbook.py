@@ -21,7 +21,7 @@ from ingestion.models import Limits
 from ingestion.retries import DEFERRED_LOOK
 from massdl_site.env import VARIABLES
 from massdl_site.unfold import UNFOLD
-from tests.factories import make_attempt, make_video
+from tests.factories import make_attempt, make_scan, make_video
 from videos.models import Video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +105,7 @@ def test_the_admins_page_costs_the_same_however_much_there_is(admin_client):
         for number in range(rows):
             video = make_video(status="failed", error_kind=list(KINDS)[number])
             make_attempt(video=video, error_kind="unknown", error_message="x" * (number + 1))
+            make_scan(state="failed", error_kind="unknown", error_message="x" * (number + 1))
 
     admin_client.get(ERRORS)
     grow(2)
@@ -130,6 +131,14 @@ def test_unknown_faults_are_shown_grouped_with_the_newest_line_as_it_came(admin_
     text = admin_client.get(ERRORS).text
     assert "odd &lt;b&gt;#&lt;/b&gt;" in text and "odd &lt;b&gt;2&lt;/b&gt;" in text and "odd <b>" not in text
     assert reverse("admin:ingestion_attempt_change", args=[newest.pk]) in text
+    assert "unknown scans" not in text
+
+
+def test_unknown_faults_of_scans_are_shown_too(admin_client):
+    scan = make_scan(state="failed", error_kind="unknown", error_message="an odd tab 7")
+    text = admin_client.get(ERRORS).text
+    assert "an odd tab #" in text and "an odd tab 7" in text and "unknown attempts" not in text
+    assert reverse("admin:ingestion_scan_change", args=[scan.pk]) in text
 
 
 def log_in(client, *codenames):
@@ -141,16 +150,22 @@ def log_in(client, *codenames):
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("codenames", "sees_counts", "sees_lines"),
-    [((), False, False), (("view_video",), True, False), (("view_attempt",), False, True)],
-    ids=["nothing more", "videos", "attempts"],
+    [
+        ((), False, set()),
+        (("view_video",), True, set()),
+        (("view_attempt",), False, {"an odd line"}),
+        (("view_scan",), False, {"an odd tab"}),
+    ],
+    ids=["nothing more", "videos", "attempts", "scans"],
 )
 def test_any_staff_may_read_the_words_and_only_some_what_the_rows_say(client, codenames, sees_counts, sees_lines):
     make_attempt(video=make_video(status="failed", error_kind="network"), error_kind="unknown", error_message="an odd line")
+    make_scan(state="failed", error_kind="unknown", error_message="an odd tab")
     log_in(client, *codenames)
     text = client.get(ERRORS).text
     assert KINDS["bot_check"].meaning in text
     assert ("error_kind=network" in text) == sees_counts
-    assert ("an odd line" in text) == sees_lines
+    assert {line for line in ("an odd line", "an odd tab") if line in text} == sees_lines
 
 
 @pytest.mark.django_db

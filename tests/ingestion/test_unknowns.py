@@ -3,8 +3,8 @@ from django.db import connection
 
 from ingestion import unknowns
 from ingestion.models import Attempt
-from ingestion.unknowns import fault_of, frequent_unknowns, group_lines
-from tests.factories import make_attempt, make_video
+from ingestion.unknowns import fault_of, frequent_unknown_scans, frequent_unknowns, group_lines
+from tests.factories import make_attempt, make_scan, make_video
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_fault_is_its_own_fault():
 
 def test_equal_faults_are_one_group_with_its_newest_line():
     found = group_lines([(9, "odd: dQw4w9WgXcQ"), (8, "rare"), (7, "odd: 9bZkp7q19f0")])
-    assert [(group.fault, group.count, group.newest_attempt, group.newest_line) for group in found] == [
+    assert [(group.fault, group.count, group.newest, group.newest_line) for group in found] == [
         ("odd: <id>", 2, 9, "odd: dQw4w9WgXcQ"),
         ("rare", 1, 8, "rare"),
     ]
@@ -63,6 +63,18 @@ def test_the_newest_unknown_attempts_are_counted_and_their_lines_left_as_they_ar
         (group,) = frequent_unknowns()
     assert (group.fault, group.count, group.newest_line) == ("fault #", 3, "fault 3")
     assert Attempt.objects.filter(error_message="fault 2").exists()
+
+
+@pytest.mark.django_db
+def test_unknown_errors_of_scans_are_counted_beside_those_of_attempts(django_assert_num_queries):
+    make_attempt(outcome="retry", error_kind="unknown", error_message="of a video")
+    for state, line in (("failed", "tab 1 is odd"), ("pending", "tab 2 is odd")):
+        newest = make_scan(state=state, error_kind="unknown", error_message=line)
+    make_scan(state="failed", error_kind="network", error_message="tab 3 is odd")
+    with django_assert_num_queries(1):
+        (group,) = frequent_unknown_scans()
+    assert (group.fault, group.count, group.newest, group.newest_line) == ("tab # is odd", 2, newest.pk, "tab 2 is odd")
+    assert [group.fault for group in frequent_unknowns()] == ["of a video"]
 
 
 @pytest.mark.django_db

@@ -5,7 +5,7 @@ from ingestion.management.commands import clean_storage
 from ingestion.store import Store
 from tests.factories import make_attempt
 from tests.ingestion.media.stores import make_s3_storage
-from tests.ingestion.test_orphans.leftovers import begin, key_of, keys, put, uploads
+from tests.ingestion.test_orphans.leftovers import begin, key_of, keys, put, remember, set_video, uploads
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +46,17 @@ def test_a_dry_run_names_what_it_would_remove(run, store):
     lines = run("--older-than", "0", "--dry-run")
     assert lines[0] == f"{key_of(attempt)}: an object without a row"
     assert lines[1].startswith("Would remove: 1 object")
+    assert keys(store) == {key_of(attempt)}
+
+
+def test_a_dry_run_names_what_an_attempt_remembers_once(run, store):
+    attempt = make_attempt()
+    remember(attempt, put(store, key_of(attempt)), outcome="lost")
+    set_video(attempt, "failed")
+    assert run("--older-than", "0", "--dry-run") == [
+        f"{key_of(attempt)}: an attempt remembers its upload, which is over",
+        "Would remove: 0 objects without a row (0 bytes), 0 uploads that nobody knows, what 1 attempt had begun to upload.",
+    ]
     assert keys(store) == {key_of(attempt)}
 
 

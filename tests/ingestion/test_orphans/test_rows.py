@@ -2,11 +2,12 @@
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from ingestion import orphans
 from ingestion.errors import TransientError
 from ingestion.models import Attempt
-from tests.factories import make_attempt
+from tests.factories import make_attempt, make_video
 from tests.ingestion.test_orphans.leftovers import begin, key_of, keys, put, remember, set_video, uploads
 from videos.models import Video
 
@@ -60,6 +61,18 @@ def test_at_most_so_many_attempts_at_a_time(folder_store):
         remember(attempt, begin(folder_store, key_of(attempt)).state)
         set_video(attempt, "failed")
     assert [orphans.clear_rows(2, store=folder_store) for _ in range(3)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_from_wherever_it_begins_each_has_its_turn(folder_store, monkeypatch, start):
+    attempts = [make_attempt() for _ in range(3)]
+    for attempt in attempts:
+        remember(attempt, begin(folder_store, key_of(attempt)).state)
+        set_video(attempt, "failed")
+    monkeypatch.setattr(orphans.random, "randint", lambda first, last: attempts[start].video_id)
+    assert orphans.clear_rows(2, store=folder_store) == 2
+    assert list(Attempt.objects.filter(upload__isnull=False)) == [attempts[start - 1]]
+    assert orphans.clear_rows(2, store=folder_store) == 1
 
 
 def test_what_the_storage_refuses_stays_remembered_and_keeps_nobody_back(folder_store, monkeypatch):
@@ -143,7 +156,17 @@ def test_a_row_that_somebody_else_holds_is_passed_over(folder_store):
     assert orphans.clear_rows(store=folder_store) == 1
 
 
-def test_what_is_over_is_found_by_its_index():
+def test_what_is_over_is_found_by_its_index_and_nothing_is_sorted():
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        for way in ("seqscan", "bitmapscan", "hashjoin"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
     assert "attempt_begun_upload" in orphans._over().values_list("video_id").explain()
+    with CaptureQueriesContext(connection) as asked:
+        make_attempt(upload={"key": "k"}, video=make_video(status="failed"))
+        assert list(orphans._videos_over(10))
+    reads = [query["sql"] for query in asked if query["sql"].startswith("SELECT")]
+    with connection.cursor() as cursor:
+        for read in reads:
+            cursor.execute(f"EXPLAIN {read}")
+            plan = str(cursor.fetchall())
+            assert "attempt_begun_upload" in plan and "Sort" not in plan
