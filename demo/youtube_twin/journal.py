@@ -21,6 +21,7 @@ class Journal:
     def record(self, request: Request, *, status: int, size: int, refused: str | None = None) -> dict[str, Any]:
         """A new entry, counted. `size` is how much of a body will be sent; see `correct`. `refused` as in the answer."""
         entry = {
+            "asked": round(request.asked_at, 3),
             "t": round(time.time(), 3),
             "method": request.method,
             "host": request.host,

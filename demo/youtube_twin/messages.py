@@ -1,6 +1,7 @@
 """What comes in and what goes out, free of sockets."""
 
 import json
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,13 +24,14 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Request:
-    """`target` is path and query as sent; `body` the JSON of a POST, {} without."""
+    """`target` is path and query as sent; `body` the JSON of a POST, {} without; `asked_at` when it came, in seconds of the epoch."""
 
     method: str
     host: str
     target: str
     range: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
+    asked_at: float = field(default_factory=time.time, compare=False)
 
     @cached_property
     def path(self) -> str:
