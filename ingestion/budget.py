@@ -22,7 +22,8 @@ from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentE
 from ingestion.models import Budget, Limits
 
 LONGEST_OPENING = timedelta(days=1)
-PROBE = timedelta(minutes=2)
+PROBE = timedelta(seconds=30)
+"""How long nothing else is begun while somebody finds out; then that one died, or takes its time, and another may try."""
 SLEEP_SLICE_SECONDS = 0.5
 
 # Minutes since the newest one that is counted, and the counts as they stand at this minute

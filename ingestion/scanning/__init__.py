@@ -75,6 +75,7 @@ def _list(scan: Scan, listing: Any, tally: Tally, found: Callable[[int], None], 
         found(take_over_channel(scan, options, tally))
     entries = itertools.islice(_checked(listing, check), options.limit)
     for batch in _batches(entries, PAGE if delta else Limits.row().scan_batch_size):
+        budget.accepted()  # YouTube answers: who waits for that need not wait for the end of the listing
         _know_channel(scan, listing)
         due, rows = save_batch(scan, batch, options, tally)
         for entry in batch:
