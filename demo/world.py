@@ -1,6 +1,7 @@
 """A whole world on this machine: PostgreSQL, an S3 server and a stand-in for YouTube, under one folder."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def open_world(folder: Path, environment: dict[str, str]) -> Iterator[World]:
         }
         theirs = {name: value for name, value in environment.items() if name != "DATABASE_URL"}
         yield World(folder, {**patient, **theirs, **ours}, twin)
+
+
+def exports(world: World, environment: dict[str, str]) -> str:
+    """Shell lines that bring a process with this environment into the world."""
+    ours = {name: value for name, value in world.environment.items() if environment.get(name) != value}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(ours.items())]
+    return "\n".join(["unset DATABASE_URL", *lines, ""])
 
 
 def forget(folder: Path) -> None:

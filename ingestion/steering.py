@@ -17,7 +17,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from ingestion import dispatch, leases
-from ingestion.errors import KINDS
+from ingestion.errors import KINDS, DeferredError
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from people.models import Channel
 from videos.models import Video
@@ -25,6 +25,7 @@ from videos.querysets import VideoQuerySet
 
 State = DownloadSession.State
 CANCELLED = KINDS["cancelled"]
+DEFERRED = [kind.slug for kind in KINDS.values() if issubclass(kind.type, DeferredError)]
 
 
 class Scope(Protocol):
@@ -194,8 +195,12 @@ def resume(scope: Scope) -> Steered:
 
 
 def _wake(scope: Scope) -> tuple[int, int]:
+    """What is not to be had before its time (a premiere) is let go on, but not asked for any sooner."""
+    deferred = scope.videos().filter(status=Video.Status.PENDING, error_kind__in=DEFERRED)
     waiting = scope.scans().filter(state=Scan.State.PENDING, next_attempt_at__gt=Now())
-    return scope.videos().resume(), waiting.update(next_attempt_at=Now())
+    let_go = deferred.filter(wanted=Video.Wanted.PAUSE).update(wanted=Video.Wanted.RUN)
+    others = scope.videos().exclude(status=Video.Status.PENDING, error_kind__in=DEFERRED)
+    return let_go + others.resume(), waiting.update(next_attempt_at=Now())
 
 
 def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:

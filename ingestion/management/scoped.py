@@ -1,11 +1,13 @@
 """What `pause`, `resume` and `cancel` have in common: saying on the command line what is meant."""
 
+import shlex
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import Q
 
 from ingestion.arguments import count
+from ingestion.management.tables import BAD_INPUT, TablesCommand
 from ingestion.models import DownloadSession
 from ingestion.steering import Channels, Everything, Scope, Sessions, Steered, Videos
 from people.channel_urls import ChannelUrlError, parse_channel_url
@@ -14,11 +16,10 @@ from videos.models import Video
 from videos.querysets import VIDEO_LINK
 from videos.text import counted
 
-BAD_INPUT = 2
 MAY_END = "What runs may end by itself; --now stops it, too."
 
 
-class ScopedCommand(BaseCommand):
+class ScopedCommand(TablesCommand):
     """One of --all, --session, --channel, --video, which may be given again; the subclass steers the scope and tells."""
 
     verb: str
@@ -58,6 +59,14 @@ class ScopedCommand(BaseCommand):
         videos = Video.objects.filter(external_id__in=ids)
         _refuse_missing("video", ids, videos.values_list("external_id", flat=True))
         return Videos(videos), "Video " + ", ".join(ids)
+
+
+def words_of(options: dict[str, Any]) -> str:
+    """The scope as it was typed, for a command that undoes this one."""
+    if options["all"]:
+        return "--all"
+    said = [(f"--{name}", value) for name in ("session", "channel", "video") for value in options[name] or ()]
+    return " ".join(f"{flag} {shlex.quote(str(value))}" for flag, value in said)
 
 
 def _refuse_missing(what: str, asked, found) -> None:

@@ -108,6 +108,10 @@ class Limits(models.Model):
     def __str__(self):
         return f"{self.max_concurrent_channels} channels, {self.max_concurrent_videos_per_channel} videos each"
 
+    def clean(self) -> None:
+        if self.backoff_base_seconds and self.backoff_cap_seconds and self.backoff_cap_seconds < self.backoff_base_seconds:
+            raise ValidationError({"backoff_cap_seconds": "The longest wait is shorter than the first one."})
+
     @classmethod
     def row(cls) -> "Limits":
         """The one row, made anew if somebody removed it."""

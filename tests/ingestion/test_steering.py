@@ -201,6 +201,13 @@ def test_what_a_filter_of_paused_sessions_chose_goes_on_with_all_its_videos(worl
     assert video("waiting") in Video.objects.due()
 
 
+def test_a_premiere_that_is_resumed_waits_for_its_time_all_the_same(world):
+    Video.objects.filter(external_id__startswith="waiting").update(error_kind="upcoming", wanted="pause")
+    resume(SCOPES["session"]())
+    assert video("waiting").wanted == "run"
+    assert video("waiting") not in Video.objects.due()
+
+
 # --- the commands
 
 
@@ -229,7 +236,7 @@ def test_the_commands_steer_what_they_are_told(world, capsys, words, name):
 def test_the_commands_steer_a_session_and_tell_what_was_stopped(world, capsys):
     number = str(DownloadSession.objects.get().pk)
     out = said(capsys, "pause", "--session", number, "--now", "--reason", "Too hot.")
-    assert out == f"Session {number}: paused. 2 running jobs will stop within seconds. Go on with `manage.py resume`.\n"
+    assert out == f"Session {number}: paused. 2 running jobs will stop within seconds. Go on with `manage.py resume --session {number}`.\n"
     assert DownloadSession.objects.get().state_reason == "Too hot."
     assert "1 waiting video may be tried at once" in said(capsys, "resume", "--session", number)
     assert said(capsys, "cancel", "--session", number) == (

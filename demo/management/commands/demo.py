@@ -1,3 +1,4 @@
+import fcntl
 import os
 import secrets
 import signal
@@ -6,11 +7,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from demo.world import SHEETS, World, forget, open_world
+from demo.world import SHEETS, World, exports, forget, open_world
 
 USER = "admin"
 STOP_SECONDS = 30
@@ -39,6 +42,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, self._end)
         folder = settings.VAR_DIR / "demo"
         finished = folder / "finished"
+        held = _hold(folder)
         if fresh or (finished.exists() and not keep and not once):
             self.stdout.write("Beginning with an empty archive.")
             forget(folder)
@@ -49,7 +53,12 @@ class Command(BaseCommand):
         with open_world(folder, dict(os.environ)) as world:
             if world.run("migrate", "--verbosity", "0"):
                 raise CommandError("The demo's tables could not be made; see above.")
-            raise SystemExit(self._once(world, words, report_file) if once else self._serve(world, words, port))
+            (folder / "environment").write_text(exports(world, dict(os.environ)))
+            try:
+                raise SystemExit(self._once(world, words, report_file) if once else self._serve(world, words, port))
+            finally:
+                (folder / "environment").unlink(missing_ok=True)
+                held.close()
 
     def _once(self, world: World, words: list[str], report_file: str | None) -> int:
         report = ["--report-file", report_file] if report_file else []
@@ -83,7 +92,8 @@ class Command(BaseCommand):
         web = subprocess.Popen([*gunicorn, "--log-level", "warning"], env=world.environment, cwd=settings.BASE_DIR)
         workers = world.manage("workers", "--stop-with-parent")
         self.stdout.write(self.style.SUCCESS(f"\nThe admin: http://127.0.0.1:{port}/admin/   user: {USER}   password: {password}"))
-        self.stdout.write("YouTube is a local stand-in here; nothing leaves this machine. Stop with Ctrl-C.\n")
+        self.stdout.write("YouTube is a local stand-in here; nothing leaves this machine. Stop with Ctrl-C.")
+        self.stdout.write(f"Other commands find this world in a second terminal after: source {world.folder / 'environment'}\n")
         try:
             return self._watch(world, web, workers)
         finally:
@@ -103,7 +113,7 @@ class Command(BaseCommand):
             while web.poll() is None and workers.poll() is None:
                 if progress.poll() is not None and not told:
                     told = True
-                    self.stdout.write("The example sheet is done. The admin stays; stop with Ctrl-C.")
+                    self.stdout.write("There is nothing more to wait for. The admin and the workers stay; stop with Ctrl-C.")
                 time.sleep(0.5)
             self._is_told_alone = True
         except KeyboardInterrupt:
@@ -127,6 +137,18 @@ class Command(BaseCommand):
             )
             file.write_text(password)
         return file.read_text()
+
+
+def _hold(folder: Path) -> IO[str]:
+    """This folder's demo is ours as long as the file is open. Raises CommandError while it is somebody else's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = (folder / "lock").open("a")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        held.close()
+        raise CommandError(f"A demo runs in {folder} already: stop that one first, or set another MASSDL_VAR_DIR.") from exc
+    return held
 
 
 def _refuse_taken(port: int) -> None:

@@ -1,14 +1,15 @@
 import json
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ingestion.audit import differences
+from ingestion.management.tables import TablesCommand
 from ingestion.store import Store
 from videos.models import Video
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = (
         "Read every stored object and compare it with its row: size, checksums, nothing missing, nothing left over. "
         "Exit code 1 on any difference."

@@ -1,9 +1,10 @@
 from datetime import timedelta
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ingestion.arguments import age
 from ingestion.errors import ArchiveError, SetupError
+from ingestion.management.tables import TablesCommand
 from ingestion.orphans import Cleaning, clean
 from ingestion.store import Store
 from videos.text import counted, counted_bytes
@@ -11,7 +12,7 @@ from videos.text import counted, counted_bytes
 NOT_ALL, BAD_SETUP = 1, 2
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = (
         "Remove from the storage what lies there for nothing: objects without a row, and uploads that nobody will finish. "
         "May run at any time, beside workers. Exit codes: 0 done, 1 the storage refused something, 2 it cannot be used."

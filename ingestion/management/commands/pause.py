@@ -1,5 +1,5 @@
 from ingestion import steering
-from ingestion.management.scoped import ScopedCommand, running
+from ingestion.management.scoped import ScopedCommand, running, words_of
 
 
 class Command(ScopedCommand):
@@ -10,4 +10,4 @@ class Command(ScopedCommand):
         done = steering.pause(scope, now=options["now"], reason=options["reason"])
         if not done.changed and not done.stopped:
             return [f"{name}: nothing to pause."]
-        return [f"{name}: paused. {running(done, now=options['now'])} Go on with `manage.py resume`."]
+        return [f"{name}: paused. {running(done, now=options['now'])} Go on with `manage.py resume {words_of(options)}`."]

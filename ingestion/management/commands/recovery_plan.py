@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ingestion.arguments import count
-from ingestion.management.scoped import BAD_INPUT
+from ingestion.management.tables import BAD_INPUT, TablesCommand
 from ingestion.models import DownloadSession
 from ingestion.recovery import WAITING, Retried, Step, UnknownKind, recovery_plan, retry_kinds
 from people.sheets.formulas import escape_formula
@@ -21,7 +21,7 @@ NOTHING_TO_RETRY = (
 LATEST = 10
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = (
         "Say what is not stored, by kind: what it means, whether it goes on by itself, what retries it. "
         "Exit codes: 0 nothing is left (or --apply did it), 1 something is not stored, 2 bad input."
