@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.template.defaultfilters import truncatechars
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -25,6 +26,7 @@ from ingestion.reports import failures
 from ingestion.steering import Sessions
 from videos.admin import NOTHING, PlainChangeList, ReadOnlyAdmin, kind_words, label, moment, number_of, one_line, size, table
 from videos.models import Video
+from videos.text import counted
 
 State = DownloadSession.State
 COLOURS = {"running": "info", "paused": "warning", "finished": "success"}
@@ -97,7 +99,7 @@ class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
     inlines = (ScanInline,)
     readonly_fields = (
         *("status", "state_reason", "source", "options_in_words", "made_by", "created_at", "finished_at"),
-        *("bar", "counts", "running", "what_failed", "refused_rows"),
+        *("bar", "held", "counts", "running", "what_failed", "refused_rows"),
     )
 
     def get_changelist(self, request, **kwargs):
@@ -106,9 +108,10 @@ class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
     def get_fieldsets(self, request, obj=None):
         """What went wrong is shown when something did, the bounds to those who may change them: the options tell them, too."""
         wrong = tuple(field for field, shown in (("what_failed", obj.failures), ("refused_rows", obj.problems)) if shown)
+        shown_now = ["bar", *(["held"] if held_by(obj) else []), "counts", *(["running"] if obj.now.running else [])]
         return [
             (None, {"fields": (("status", "state_reason"), ("source", "options_in_words"), ("made_by", "created_at"), "finished_at")}),
-            ("How far it is", {"fields": ("bar", "counts", *(["running"] if obj.now.running else []))}),
+            ("How far it is", {"fields": shown_now}),
             *([("What went wrong", {"fields": wrong})] if wrong else []),
             *([("Limits of its own", {"fields": BOUNDS})] if self.has_change_permission(request, obj) else []),
         ]
@@ -195,6 +198,10 @@ class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
     def bar(self, session):
         return progress_bar(session.now.videos)
 
+    @display(description="what it waits for")
+    def held(self, session):
+        return held_by(session)
+
     @display(description="videos")
     def counts(self, session):
         rows = [(_videos_link(session, *choice), count) for choice in Video.Status.choices if (count := session.now.videos[choice[0]])]
@@ -223,6 +230,19 @@ class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
         if (more := len(session.problems) - MOST_PROBLEMS) > 0:
             rows.append((NOTHING, NOTHING, NOTHING, f"{more:,} more"))
         return table(("Sheet", "Row", "What it says", "Why it was refused"), rows)
+
+
+def held_by(session: DownloadSession) -> str:
+    """Why what waits of a session is not begun, beside its own state; "" when nothing of the kind holds it."""
+    now = session.now
+    if not now.unfinished and not now.scans_open:
+        return ""
+    reasons = [now.hold.in_words()] if now.hold and now.videos["pending"] else []
+    if now.closed_until:
+        until = timezone.localtime(now.closed_until)
+        reasons.append(f"No request to YouTube before {until:%a %d %b %H:%M} ({kind_words(now.requests.kind)}).")
+    reasons += [f"{counted(count, 'video')} held back: {reason}." for reason, count in now.held_videos.items()]
+    return " ".join(reasons)
 
 
 def state_label(session: DownloadSession) -> SafeString:

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ingestion import leases
-from ingestion.models import Attempt, DownloadSession, Limits, Scan
+from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from people.models import Channel
 from tests.factories import make_channel, make_scan, make_session, make_video
 from tests.pages import choose, list_of, make_download, page_of, press, said, send, staff_with
@@ -327,3 +327,17 @@ def test_the_list_of_videos_costs_the_same_with_2_and_20_sessions_and_channels(a
         assert admin_client.get(list_of(Video)).text.count("Paused with its session") == 20
     assert len(few) == len(many)
     assert not any('"problems"' in query["sql"] for query in many)
+
+
+def test_the_page_of_a_session_says_what_it_waits_for(admin_client, session):
+    assert "what it waits for" not in admin_client.get(page_of(session)).content.decode().lower()
+    Limits.row()
+    Limits.objects.update(max_videos_per_day=1)
+    Video.objects.filter(title="due").update(wanted="pause")
+    Budget.objects.create(identity="guest", refusals=1, open_until=timezone.now() + LATER, open_reason="bot_check")
+    page = admin_client.get(page_of(session)).content.decode()
+    assert "What it waits for" in page or "what it waits for" in page
+    assert "No request to YouTube before" in page and "Bot check" in page
+    assert "1 video held back: video paused." in page
+    Budget.objects.all().delete()
+    assert "1 video is stored or under way" in admin_client.get(page_of(session)).content.decode()
