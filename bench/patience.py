@@ -3,7 +3,9 @@
 The local YouTube's log is the witness for the requests, the attempts' times for the pauses.
 """
 
+import atexit
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -32,7 +34,9 @@ SLOW = 4_000
 
 def main() -> dict[str, Any]:
     """Measure, print, and return all numbers."""
-    with tempfile.TemporaryDirectory() as folder, open_world(Path(folder), {**os.environ, **ENVIRONMENT}) as world:
+    folder = Path(tempfile.mkdtemp(prefix="massdl-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # before the database registers its own end: runs after it
+    with open_world(folder, {**os.environ, **ENVIRONMENT}) as world:
         for words in (["migrate", "--verbosity", "0"], *(["mass_download", "--channel", f"@{name}", "--detach"] for name in CHANNELS)):
             if world.run(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
                 raise SystemExit(f"manage.py {' '.join(words)} failed")
