@@ -25,7 +25,7 @@ admin.site.unregister(Channel)
 class ChannelAdmin(SteeringActions, PlainChannelAdmin):
     actions = ("pause", "pause_now", "resume", "cancel", "cancel_now", "look_for_new_videos")
     left_alone: ClassVar = {
-        "pause": ("it is paused already, or gone", "they are paused already, or gone"),
+        "pause": ("it is paused already", "they are paused already"),
         "resume": ("it was not paused", "they were not paused"),
         "cancel": ("nothing of it was to be done", "nothing of them was to be done"),
     }

@@ -129,8 +129,8 @@ def test_a_channel_page_writes_the_person_and_nothing_else(admin_client, channel
 
 
 ACTIONS = [
-    ("pause", ["active", "active", "active", "gone"], "3 channels paused. 1 left alone: it is paused already, or gone."),
-    ("pause", ["active", "paused", "paused"], "1 channel paused. 2 left alone: they are paused already, or gone."),
+    ("pause", ["active", "active", "gone", "paused"], "3 channels paused. 1 left alone: it is paused already."),
+    ("pause", ["active", "paused", "paused"], "1 channel paused. 2 left alone: they are paused already."),
     ("resume", ["paused", "active", "gone", "gone"], "1 channel will go on. 3 left alone: they were not paused."),
     ("resume", ["gone"], "No channel will go on. 1 left alone: it was not paused."),
 ]
