@@ -143,7 +143,7 @@ def test_actions_move_the_legal_rows_and_tell_both_numbers(admin_client, action,
     data = {"action": action, "_selected_action": [channel.pk for channel in channels]}
     response = admin_client.post("/admin/people/channel/", data, follow=True)
     assert said(response) == [message]
-    moved = {"pause": {"active": "paused"}, "resume": {"paused": "active"}}[action]
+    moved = {"pause": {"active": "paused", "gone": "paused"}, "resume": {"paused": "active"}}[action]
     for channel, state in zip(channels, states, strict=True):
         channel.refresh_from_db()
         assert channel.state == moved.get(state, state)
