@@ -34,7 +34,6 @@ LEFT JOIN LATERAL (
       AND c.state <> 'paused' AND coalesce(s.state NOT IN ('paused', 'cancelled'), true)
     ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT 1
 ) first ON true
-ORDER BY l.channel_id, l.session
 ON CONFLICT (channel_id, session) DO UPDATE SET priority = excluded.priority, has_due = excluded.has_due
 WHERE (t.priority, t.has_due) IS DISTINCT FROM (excluded.priority, excluded.has_due)
 """
