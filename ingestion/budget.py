@@ -115,6 +115,11 @@ class BreakerOpen(FleetError):
     """No request left us: another one had been refused before."""
 
 
+def is_refusal(failure: ArchiveError) -> bool:
+    """YouTube itself said so, not our own open breaker."""
+    return isinstance(failure, FleetError) and not isinstance(failure, BreakerOpen)
+
+
 def refused(kind: str) -> datetime:
     """Open the breaker after YouTube refused with `kind`; returns until when. Refusals of requests that were already
     on their way change nothing."""
@@ -159,13 +164,9 @@ def accepted() -> bool:
     )
 
 
-def probe() -> bool:
-    """Let one request find out now whether YouTube answers again, whatever the breaker's time. False when it is not open."""
-    return bool(probe_for(Budget.objects.filter(identity=identity())))
-
-
-def probe_for(budgets: QuerySet[Budget]) -> int:
-    """The same for other identities; returns for how many, without those whose breaker is not open."""
+def probe(budgets: QuerySet[Budget]) -> int:
+    """Let one request of each identity find out now whether YouTube answers again, whatever the breaker's time. Returns for
+    how many, without those whose breaker is not open."""
     return budgets.filter(open_until__gt=Now()).update(open_until=Now())
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from ingestion import budget, leases, orphans
-from ingestion.errors import ArchiveError, FleetError, error
+from ingestion.errors import ArchiveError, error
 from ingestion.extraction import Extraction, MediaSource
 from ingestion.heartbeat import Heartbeat, Stopped
 from ingestion.leases import Claim
@@ -182,8 +182,7 @@ def _stopped(claim: Claim, stop: Stopped) -> None:
 
 
 def _failed(claim: Claim, failure: ArchiveError, way: str, store: Store) -> None:
-    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
-    if is_refusal and not leases.refuses_this_video_only(claim, failure.kind):
+    if budget.is_refusal(failure) and not leases.refuses_this_video_only(claim, failure.kind):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
     budget.note_answer(failure)

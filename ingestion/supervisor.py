@@ -25,6 +25,7 @@ from ingestion.cluster import (
     supervisor_prefix,
 )
 from ingestion.outages import DATABASE_AWAY, close_connection
+from ingestion.scanning import live_scans
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class Supervisor:
     def _watch(self, queue: str, what: str, *, is_idle: bool) -> None:
         """A cluster whose queue is stuck looks alive: due work that nobody takes for IDLE_SECONDS tells."""
         if self._clusters[queue].note_work(is_idle=is_idle):
-            logger.error("a %s is due, but nobody took one for %d s: starting a fresh %s cluster", what, IDLE_SECONDS, queue)
+            logger.error("a %s is due, but no wake-up reached our workers for %d s: starting a fresh %s cluster", what, IDLE_SECONDS, queue)
             self._clusters[queue].replace()
 
     def _videos_lie(self) -> bool:
@@ -181,7 +182,7 @@ class Supervisor:
         return bool(dispatch.due_videos()) and not running.exists() and not self._hears(dispatch.DOWNLOADS)
 
     def _scans_lie(self) -> bool:
-        running = leases.live_scans().filter(lease_owner__startswith=self._prefix)
+        running = live_scans().filter(lease_owner__startswith=self._prefix)
         return bool(dispatch.due_scans()) and not running.exists() and not self._hears(dispatch.SCANS)
 
     def _hears(self, queue: str) -> bool:
@@ -217,7 +218,7 @@ class Supervisor:
         """Whether a lease of ours is left; as long as the database does not say, there may be one."""
         try:
             videos = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
-            return videos.exists() or leases.live_scans().filter(lease_owner__startswith=self._prefix).exists()
+            return videos.exists() or live_scans().filter(lease_owner__startswith=self._prefix).exists()
         except DATABASE_AWAY:
             close_connection()
             return True

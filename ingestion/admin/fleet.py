@@ -176,7 +176,7 @@ class BudgetAdmin(PageActions, ReadOnlyAdmin):
         selected = queryset.count()
         left = ("its breaker is not open", "their breakers are not open")
         done = "may ask YouTube again: one request finds out whether it answers"
-        self.say_counts(request, selected=selected, changed=budget.probe_for(queryset), done=done, left=left)
+        self.say_counts(request, selected=selected, changed=budget.probe(queryset), done=done, left=left)
 
     @display(description="breaker")
     def breaker(self, row):

@@ -11,7 +11,7 @@ later write says `where claim_id = token`, and 0 rows mean that the video is no 
 Whoever locks several things does it in this order: limits, scan, video, attempt, session.
 """
 
-from ingestion.leases.claims import Claim, Room, claim, lease_length, live_scans, lock_limits, renew
+from ingestion.leases.claims import Claim, Room, claim, lease_length, lock_limits, renew
 from ingestion.leases.endings import (
     NO_LEASE,
     attempts_allowed,
@@ -36,7 +36,6 @@ __all__ = [
     "finish_stored",
     "hand_back",
     "lease_length",
-    "live_scans",
     "lock_limits",
     "pause_fail_fast",
     "pause_sessions",

@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 import psycopg
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from ingestion import budget, schedule, turns
-from ingestion.models import Attempt, Limits, Scan
+from ingestion.models import Attempt, Limits
 
 LOCK_LIMITS = "SELECT FROM ingestion_limits WHERE id = 1 FOR UPDATE"
 
@@ -190,11 +188,6 @@ def _ask(query: str, values: dict[str, object]) -> tuple[tuple | None, list[str]
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(query, values, prepare=True)
         return cursor.fetchone(), [column.name for column in cursor.description or ()]
-
-
-def live_scans() -> QuerySet[Scan]:
-    """Scans whose worker was heard of within its lease."""
-    return Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now())
 
 
 def lock_limits() -> Room:

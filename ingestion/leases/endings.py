@@ -81,7 +81,7 @@ def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
     now, limits = timezone.now(), Limits.row()
     allowed = attempts_allowed(claim.session_id, limits)
     again = next_attempt(failure, claim.attempts, now, max_attempts=allowed, base=limits.backoff_base, cap=limits.backoff_cap)
-    if again is None or (_is_refusal(failure) and refuses_this_video_only(claim, failure.kind, allowed)):
+    if again is None or (budget.is_refusal(failure) and refuses_this_video_only(claim, failure.kind, allowed)):
         return Attempt.Outcome.FAILED, {**said, "status": ended(Video.Status.FAILED)}
     return _outcome_of(failure), {**said, "status": Video.Status.PENDING, "next_attempt_at": Now() + (again - now)}
 
@@ -89,11 +89,6 @@ def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
 def ended(status: str) -> Case:
     """The status at the end of all attempts; a video that was only to be stored anew is still stored as before."""
     return Case(When(storage_key__gt="", then=Value(Video.Status.STORED)), default=Value(status))
-
-
-def _is_refusal(failure: ArchiveError) -> bool:
-    """YouTube itself said so, not our own open breaker."""
-    return isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
 
 
 def _outcome_of(failure: ArchiveError) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from ingestion.errors import error
+from ingestion.leases.claims import LOCK_LIMITS
 from ingestion.leases.endings import GIVEN_BACK, NO_LEASE, ended, pause_fail_fast
 from ingestion.models import Attempt, Limits, LiveProgress, Scan
 from videos.models import Video
@@ -25,7 +26,7 @@ def reap() -> int:
     lost = error("lost")
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT FROM ingestion_limits WHERE id = 1 FOR UPDATE")
+            cursor.execute(LOCK_LIMITS)
         abandoned = Video.objects.abandoned().select_for_update(skip_locked=True, of=["self"])
         found = list(abandoned.values_list("pk", "claim_id", "session_id", "losses")[:AT_ONCE])
         rows = {pk: claim_id for pk, claim_id, _, _ in found}

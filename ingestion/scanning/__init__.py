@@ -18,13 +18,13 @@ from ingestion.heartbeat import Stopped
 from ingestion.models import DownloadSession, Limits, Scan
 from ingestion.options import Options
 from ingestion.outages import DATABASE_AWAY
-from ingestion.scanning.claims import NO_LEASE, ScanLost, claim_scan, fail_scan, hand_back_scan, renew_scan
+from ingestion.scanning.claims import NO_LEASE, ScanLost, claim_scan, fail_scan, hand_back_scan, live_scans, renew_scan
 from ingestion.scanning.rows import Entry, Tally, count_channel, save_batch, take_over_channel, write_tally
 from people.identity import settle_identity
 from people.models import Channel
 from videos.text import storable
 
-__all__ = ["claim_scan", "hand_back_scan", "renew_scan", "scan_channel"]
+__all__ = ["claim_scan", "hand_back_scan", "live_scans", "renew_scan", "scan_channel"]
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from ingestion import budget
-from ingestion.errors import ArchiveError, FleetError, SetupError, error
+from ingestion.errors import ArchiveError, SetupError, error
 from ingestion.leases import MOST_LOSSES, NO_LEASE, attempts_allowed, lease_length, lock_limits, pause_fail_fast, pause_sessions
 from ingestion.models import Limits, Scan
 from ingestion.retries import next_attempt, spends_attempt
@@ -76,6 +76,11 @@ def claim_scan(owner: str) -> Scan | None:
     return scan
 
 
+def live_scans() -> QuerySet[Scan]:
+    """Scans whose worker was heard of within its lease."""
+    return Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__gte=Now())
+
+
 def _abandoned() -> Q:
     return Q(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
 
@@ -97,7 +102,7 @@ def hand_back_scan(scan: Scan) -> None:
 def fail_scan(scan: Scan, failure: ArchiveError) -> None:
     """Record why a claimed scan ended early, and what follows from it; nothing when it is somebody else's by now."""
     logger.info("%s was not listed: %s", scan.channel.canonical_url, failure, extra={"scan": scan.pk})
-    is_refusal = isinstance(failure, FleetError) and not isinstance(failure, budget.BreakerOpen)
+    is_refusal = budget.is_refusal(failure)
     if is_refusal:
         budget.refused(failure.kind)
     else:

@@ -218,3 +218,18 @@ def test_the_examples_of_python_work_as_they_stand(example, monkeypatch, tmp_pat
     exec(example, said)
     assert said["report"]["session"]["options"]["quality"] == "1080p" and workers.kept == 1
     assert capsys.readouterr().out
+
+
+def test_a_cancelled_session_gives_up_what_is_not_stored():
+    session = make_session()
+    make_video(session=session), make_video(session=session, status="stored")
+    assert api.cancel(session, "Not wanted.") == 1
+    session.refresh_from_db()
+    assert (session.state, session.state_reason) == ("cancelled", "Not wanted.")
+    assert set(session.videos.values_list("status", flat=True)) == {"skipped", "stored"}
+
+
+def test_options_that_cannot_be_used_start_nothing():
+    with pytest.raises(ValueError, match="max_concurrent"):
+        api.start_session(api.read_inputs(urls=["@somebody"]), options=Options(max_concurrent=0))
+    assert not DownloadSession.objects.exists()

@@ -90,10 +90,10 @@ def test_what_staff_allow_counts_before_what_the_host_was_given(settings, waits)
 
 
 def test_staff_may_have_the_breaker_probed_before_its_time():
-    assert not budget.probe()
+    assert not budget.probe(Budget.objects.all())
     budget.refused("bot_check")
     assert budget.state().breaker == budget.OPEN
-    assert budget.probe()
+    assert budget.probe(Budget.objects.all())
     assert (budget.state().breaker, budget.state().kind, budget.state().closed_until) == (budget.HALF_OPEN, "bot_check", None)
     assert budget.accepted()
     assert budget.state().breaker == budget.CLOSED

@@ -25,7 +25,7 @@ from ingestion import budget, leases, scanning, steering
 from ingestion.downloading import download
 from ingestion.errors import KINDS
 from ingestion.heartbeat import Heartbeat
-from ingestion.models import Attempt, DownloadSession, Limits, Scan
+from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from ingestion.store import Store
 from ingestion.unknowns import frequent_unknowns
 from ingestion.youtube import YouTube
@@ -328,7 +328,7 @@ def test_a_whole_refusal_is_over_when_one_request_was_answered(world: World):
     """The breaker's time passes, one probe goes through, and the video of the refusal is stored with all its attempts."""
     video = SCENARIOS["bot_check"](world)
     world.twin.configure(refuse=None)
-    assert budget.probe()
+    assert budget.probe(Budget.objects.all())
     assert world.try_again(video).status == "stored"
     assert (video.attempts, video.error_kind, budget.state().breaker) == (1, "", budget.CLOSED)
 
