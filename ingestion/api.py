@@ -235,6 +235,7 @@ def resume(session: DownloadSession, *, retry_failed: bool = False) -> int:
         if retry_failed:
             session.videos.failed_or_unavailable().retry()
             session.scans.filter(state=Scan.State.FAILED).update(**steering.AFRESH)
+            session.assets.retry()
     return session.videos.filter(status=Video.Status.PENDING).count()
 
 

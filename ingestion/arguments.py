@@ -1,5 +1,9 @@
 """Types of command-line arguments; argparse refuses what they raise ValueError for, in the words of their names."""
 
+from argparse import ArgumentTypeError
+
+from ingestion.options import AUDIO_BITRATES, asset_names, language_codes
+
 LONGEST_AGE = 1e9
 """Seconds, about thirty years: datetimes do not reach back for ever."""
 
@@ -28,4 +32,29 @@ def age(text: str) -> float:
     return number
 
 
+def bitrate(text: str) -> int:
+    """Of sound, in kbit/s."""
+    number, (least, most) = int(text), AUDIO_BITRATES
+    if not least <= number <= most:
+        raise ValueError(text)
+    return number
+
+
+def assets(text: str) -> tuple[str, ...]:
+    """What is stored beside a video: names with commas between them."""
+    try:
+        return asset_names(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(str(exc)) from exc
+
+
+def languages(text: str) -> tuple[str, ...]:
+    """Codes of languages with commas between them."""
+    try:
+        return language_codes(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(str(exc)) from exc
+
+
+bitrate.__name__ = "number of kbit/s from {} to {}".format(*AUDIO_BITRATES)
 count.__name__, seconds.__name__, age.__name__ = "whole number above 0", "number of seconds", "number of seconds"

@@ -22,6 +22,9 @@ class MediaFormat:
     height: int | None = None
     fps: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    dynamic_range: str = ""  # as yt-dlp names it: SDR, HDR10, HLG...; "" for sound
+    abr: float | None = None  # kbit/s of the sound
+    tbr: float | None = None  # kbit/s in all
 
 
 @dataclass(frozen=True)

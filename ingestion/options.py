@@ -1,21 +1,57 @@
 """What a session may be told: the same names on the command line, in a sheet's settings and in the admin."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 QUALITIES = ("best", "2160p", "1440p", "1080p", "720p", "480p", "360p", "audio")
+CODECS = ("auto", "h264", "vp9", "av1")
+CONTAINERS = ("mp4", "mkv", "webm")
+CONVERSIONS = ("none", "m4a", "mp3", "opus", "h264", "hevc")
+SOUND_CONVERSIONS = ("m4a", "mp3", "opus")
+PICTURE_CONVERSIONS = ("h264", "hevc")
+ASSETS = ("info", "thumbnail", "subtitles", "transcript", "nfo")
+ALL, NO = "all", "none"
+AUDIO_BITRATES = (16, 1000)
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the formats that YouTube offers are taken: the best within `quality`, then by these preferences.
+
+    A preference that cannot be met costs nothing: the next best is taken. `audio_bitrate` is the most, in kbit/s, None
+    for the best sound there is. `container` is the file it is meant for: one of CONTAINERS, or of SOUND_CONVERSIONS.
+    """
+
+    quality: str = "720p"
+    codec: str = "auto"
+    hdr: bool = False
+    audio_bitrate: int | None = None
+    container: str = "mp4"
 
 
 @dataclass(frozen=True)
 class Options:
     """None is no bound of the session's own: the limits of the system and of the channel hold in any case.
 
+    `convert` to a kind of sound fetches no picture. `subtitle_languages` are codes such as `en` or `pt-BR`, or `all` alone;
+    they and `automatic_subtitles` (what YouTube heard, where nobody wrote subtitles) tell nothing without such an asset.
+
     `max_concurrent` counts all videos of the session that run at the same time, `max_concurrent_per_channel` those of
     one channel; `limit` is the most videos taken of a channel.
     """
 
     quality: str = "720p"
+    codec: str = "auto"
+    hdr: bool = False
+    audio_bitrate: int | None = None
+    container: str = "mp4"
+    convert: str = "none"
+    assets: tuple[str, ...] = ()
+    subtitle_languages: tuple[str, ...] = ("en",)
+    automatic_subtitles: bool = True
     skip_existing: bool = True
     max_concurrent: int | None = None
     max_concurrent_channels: int | None = None
@@ -29,13 +65,25 @@ class Options:
     def of(cls, raw: Mapping[str, Any]) -> "Options":
         """From a session's JSON; keys of another release are passed over."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in raw.items() if name in known})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name in known})
+
+    @property
+    def choice(self) -> Choice:
+        """H.264 that is offered need not be made of something else."""
+        is_sound = self.convert in SOUND_CONVERSIONS
+        return Choice(
+            quality="audio" if is_sound else self.quality,
+            codec="h264" if self.convert == "h264" and self.codec == "auto" else self.codec,
+            hdr=self.hdr,
+            audio_bitrate=self.audio_bitrate,
+            container=self.convert if is_sound else self.container,
+        )
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def in_words(self) -> str:
-        words = [f"quality {self.quality}"]
+        words = [f"quality {self.quality}", *self._formats_in_words(), *self._assets_in_words()]
         words += [f"at most {self.limit} video{'' if self.limit == 1 else 's'} per channel"] if self.limit else []
         words += [f"{self.max_concurrent} at the same time"] if self.max_concurrent else []
         words += [f"from {self.max_concurrent_channels} channels"] if self.max_concurrent_channels else []
@@ -46,44 +94,158 @@ class Options:
         words += [] if self.continue_on_error else ["stop at the first failure"]
         return ", ".join(words)
 
+    def _formats_in_words(self) -> Iterator[str]:
+        """What differs from the default."""
+        if self.codec != "auto":
+            yield f"{self.codec} where it is offered"
+        if self.hdr:
+            yield "HDR where it is offered"
+        if self.audio_bitrate:
+            yield f"sound of at most {self.audio_bitrate} kbit/s"
+        if self.container != "mp4":
+            yield f"in {self.container} files"
+        if self.convert != "none":
+            yield f"converted to {self.convert}"
+
+    def _assets_in_words(self) -> Iterator[str]:
+        if not self.assets:
+            return
+        yield "with " + " and ".join(self.assets)
+        if not {"subtitles", "transcript"}.isdisjoint(self.assets):
+            yield "in all languages" if self.subtitle_languages == (ALL,) else "in " + " and ".join(self.subtitle_languages)
+            yield from () if self.automatic_subtitles else ("no automatic subtitles",)
+
+
+def conflicts(options: Options) -> Iterator[tuple[tuple[str, str], str]]:
+    """Wishes that exclude each other: the names of both, and a sentence."""
+    if options.convert in SOUND_CONVERSIONS and options.container != "mp4":
+        yield (
+            ("convert", "container"),
+            f"Converting to {options.convert} makes a file of its own kind: leave out the container {options.container}.",
+        )
+    if options.convert in PICTURE_CONVERSIONS and options.container == "webm":
+        yield (
+            ("convert", "container"),
+            f"A webm file cannot hold {options.convert}: take the container mp4 or mkv, or do not convert.",
+        )
+    if options.codec == "h264" and options.container == "webm":
+        yield ("codec", "container"), "A webm file cannot hold h264: take the container mp4 or mkv, or another codec."
+    if options.convert in PICTURE_CONVERSIONS and options.quality == "audio":
+        yield (
+            ("convert", "quality"),
+            f"Quality audio fetches no picture that could be converted to {options.convert}: take another quality, or do not convert.",
+        )
+    if options.convert == "h264" and options.hdr:
+        yield ("convert", "hdr"), "HDR is lost in h264: leave out hdr, or convert to hevc."
+
+
+def asset_names(said: str | Sequence[str]) -> tuple[str, ...]:
+    """The names in a comma-separated text or a list, in the order of ASSETS; () for `none`. Raises ValueError for others."""
+    names = _words(said)
+    if ALL in names:
+        return ASSETS
+    names = [] if names == [NO] else names
+    if unknown := [name for name in names if name not in ASSETS]:
+        raise ValueError(f"{', '.join(unknown)}: not known; known: {', '.join(ASSETS)}, or {ALL}, or {NO}")
+    return tuple(name for name in ASSETS if name in names)
+
+
+def language_codes(said: str | Sequence[str]) -> tuple[str, ...]:
+    """The codes in a comma-separated text or a list, each once; `all` swallows the others. Raises ValueError when there is
+    none, or for what is no code."""
+    codes = list(dict.fromkeys(_words(said)))
+    if not codes:
+        raise ValueError("name a language such as en or pt-BR, or all")
+    if ALL in codes:
+        return (ALL,)
+    if wrong := [code for code in codes if not LANGUAGE.fullmatch(code)]:
+        raise ValueError(f"{', '.join(wrong)}: not a language; give codes such as en or pt-BR, or all")
+    return tuple(codes)
+
+
+def _words(said: str | Sequence[str]) -> list[str]:
+    parts = said.split(",") if isinstance(said, str) else said
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("not a list of words")
+    return [word for part in parts if (word := part.strip())]
+
 
 def read_options(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The usable settings of a sheet, and a sentence for each one that is unknown or has a value that cannot be used."""
+    """The usable settings of a sheet, and a sentence for each one that is unknown, has a value that cannot be used, or
+    excludes another one."""
     usable, sentences = {}, []
     for name, value in raw.items():
         allowed = _ALLOWED.get(name)
         if allowed is None:
             sentences.append(f"Setting {name!r} is unknown and was passed over; known: {', '.join(_ALLOWED)}.")
-        elif not allowed.accepts(value):
+            continue
+        try:
+            usable[name] = allowed.read(value)
+        except ValueError:
             sentences.append(f"Setting {name!r} is {value!r} and was passed over; allowed: {allowed.words}.")
-        else:
-            usable[name] = value
+    for names, sentence in list(conflicts(Options(**usable))):
+        sentences.append(f"{sentence} Settings {names[0]!r} and {names[1]!r} were passed over.")
+        usable = {name: value for name, value in usable.items() if name not in names}
     return usable, sentences
 
 
-class _Flag:
+class _Setting:
+    """`words` say what is allowed; `read` gives the value to use, and raises ValueError."""
+
+    words: str
+
+    def read(self, value: Any) -> Any:
+        if not self.accepts(value):
+            raise ValueError(value)
+        return value
+
+    def accepts(self, value: Any) -> bool:
+        raise NotImplementedError
+
+
+class _Flag(_Setting):
     words = "true or false"
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, bool)
 
 
-class _Count:
-    words = "a whole number, 1 or more, or null for no bound"
+class _Count(_Setting):
+    def __init__(self, least: int = 1, most: int = 1_000_000, words: str = "a whole number, 1 or more, or null for no bound"):
+        self.least, self.most, self.words = least, most, words
 
     def accepts(self, value: Any) -> bool:
-        return value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000_000)
+        return value is None or (isinstance(value, int) and not isinstance(value, bool) and self.least <= value <= self.most)
 
 
-class _Quality:
-    words = "one of " + ", ".join(QUALITIES)
+class _OneOf(_Setting):
+    def __init__(self, *choices: str):
+        self.choices, self.words = choices, "one of " + ", ".join(choices)
 
     def accepts(self, value: Any) -> bool:
-        return value in QUALITIES
+        return value in self.choices
 
 
-_ALLOWED = {
-    "quality": _Quality(),
+class _Assets(_Setting):
+    words = f"a list of {', '.join(ASSETS)}, or {ALL}, or {NO}"
+    read = staticmethod(asset_names)
+
+
+class _Languages(_Setting):
+    words = f"a list of codes such as en or pt-BR, or {ALL}"
+    read = staticmethod(language_codes)
+
+
+_ALLOWED: dict[str, _Setting] = {
+    "quality": _OneOf(*QUALITIES),
+    "codec": _OneOf(*CODECS),
+    "hdr": _Flag(),
+    "audio_bitrate": _Count(*AUDIO_BITRATES, "a whole number of kbit/s from {} to {}, or null for no bound".format(*AUDIO_BITRATES)),
+    "container": _OneOf(*CONTAINERS),
+    "convert": _OneOf(*CONVERSIONS),
+    "assets": _Assets(),
+    "subtitle_languages": _Languages(),
+    "automatic_subtitles": _Flag(),
     "skip_existing": _Flag(),
     "max_concurrent": _Count(),
     "max_concurrent_channels": _Count(),

@@ -14,6 +14,7 @@ A request goes down this list of modules, each of which can be read alone:
     site       which answer belongs to which address
     listings   channel tabs and playlists          player     whether a video may be watched, and its addresses
     webpages   the HTML around both                formats    what a video is offered in
+    captions   its words, written and recognised
     media      real files of that size and length  encoding   ffmpeg makes them
     catalogue  channels, playlists, videos         specials   what can be wrong with a video
     showcase   channels that look like somebody's  numbered   channels of any size

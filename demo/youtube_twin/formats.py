@@ -67,13 +67,13 @@ def adaptive_itags(video: Video) -> tuple[int, ...]:
 
 def progressive_itags(video: Video) -> tuple[int, ...]:
     """The formats with picture and sound in one file."""
-    return (18,) if video.special == "progressive" else ()
+    return (18,) if video.special in ("progressive", "degraded", "manifest") else ()
 
 
 def hls_itags(video: Video) -> tuple[int, ...]:
     """The variants of its HLS manifest; () when it has none. An ordinary video's only shows a stamp-sized picture."""
-    if video.special in ("sabr_only", "n_challenge", "sig_cipher", "progressive"):
+    if video.special in ("sabr_only", "n_challenge", "sig_cipher", "progressive", "degraded"):
         return ()
     if video.special == "live_now":
         return (95,)
-    return (95, 93) if video.special == "hls_only" else (602,)
+    return (95, 93) if video.special in ("hls_only", "manifest") else (602,)

@@ -15,6 +15,7 @@ KINDS = (
     ("www.youtube.com", "/youtubei/v1/player", "player"),
     ("www.youtube.com", "/youtubei/v1/browse", "browse"),
     ("www.youtube.com", "/youtubei/", "innertube"),
+    ("www.youtube.com", "/api/timedtext", "captions"),
     ("manifest.googlevideo.com", "/", "manifest"),
     (".googlevideo.com", "/", "media"),
     (".ytimg.com", "/", "image"),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from demo.youtube_twin import captions
 from demo.youtube_twin.catalogue import Channel, Playlist, Video
 from demo.youtube_twin.formats import FORMATS, HLS_TRACKS, Format, adaptive_itags, hls_itags, progressive_itags
 from demo.youtube_twin.listings import VISITOR, Json, owner_endpoint, runs, text, thumbnails
@@ -40,7 +41,10 @@ def player_answer(
         if client == "WEB":
             answer["microformat"] = {"playerMicroformatRenderer": microformat(channel, video)}
     if refusal is None:
-        answer["streamingData"] = streaming_data(video, client, expire=int(time.time()) + ttl, ttl=ttl, size_of=size_of)
+        expire = int(time.time()) + ttl
+        answer["streamingData"] = streaming_data(video, client, expire=expire, ttl=ttl, size_of=size_of)
+        if offered := captions.renderer(video, client, expire):
+            answer["captions"] = offered
     return answer
 
 
@@ -118,18 +122,26 @@ def streaming_data(video: Video, client: str | None, *, expire: int, ttl: int, s
     data: Json = {"expiresInSeconds": str(ttl), "adaptiveFormats": []}
     if client != "WEB" and hls_itags(video):
         data["hlsManifestUrl"] = f"https://{MANIFEST_HOST}/api/manifest/hls_variant/expire/{expire}/id/{video.id}/file/index.m3u8"
-    has_addresses = client != "WEB" and video.special != "sabr_only"
-    if not has_addresses:
+    addressed = addressed_itags(video, client)
+    if client == "WEB" or not addressed.issuperset(adaptive_itags(video)):
         data["serverAbrStreamingUrl"] = f"https://{MEDIA_HOST}/videoplayback?expire={expire}&sabr=1"
 
     def offer(itag: int) -> Json:
         offered = describe(FORMATS[itag], size_of(itag), video.seconds)
-        return {**offered, **locate(video, itag, offered, client, expire)} if has_addresses else offered
+        return {**offered, **locate(video, itag, offered, client, expire)} if itag in addressed else offered
 
     data["adaptiveFormats"] = [offer(itag) for itag in adaptive_itags(video)]
     if itags := progressive_itags(video):
         data["formats"] = [offer(itag) for itag in itags]
     return data
+
+
+def addressed_itags(video: Video, client: str | None) -> set[int]:
+    """The formats that come with an address; the others are only named, as where YouTube wants SABR."""
+    if client == "WEB" or video.special == "sabr_only":
+        return set()
+    withheld = adaptive_itags(video) if video.special in ("degraded", "manifest") else ()
+    return {*adaptive_itags(video), *progressive_itags(video)}.difference(withheld)
 
 
 def describe(format: Format, size: int, seconds: int) -> Json:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from demo.youtube_twin import listings, player, webpages
+from demo.youtube_twin import captions, listings, player, webpages
 from demo.youtube_twin.catalogue import Catalogue, Channel, Video, make_demo_channel, make_odd_channels
 from demo.youtube_twin.formats import FORMATS, HLS_TRACKS
 from demo.youtube_twin.media import Library, MediaFile
@@ -61,6 +61,8 @@ class Site:
             return Response.text(webpages.IFRAME_API, content_type="text/javascript")
         if path.startswith("/s/player/"):
             return self._script()
+        if path == "/api/timedtext":
+            return self._captions(query)
         channel, tab = self._resolve(path)
         if channel is None:
             return Response.html(webpages.NOT_FOUND, 404)
@@ -156,6 +158,15 @@ class Site:
         if not found:
             return {"contents": {"twoColumnWatchNextResults": {}}}
         return player.watch_next(*found, self.catalogue.playlist(playlist_id or ""))
+
+    def _captions(self, query: dict[str, str]) -> Response:
+        found = self.catalogue.find(query.get("v", ""))
+        served = captions.served(found[1], query) if found and is_fresh(query) else None
+        if served is None:
+            return Response.text("", 404)
+        if isinstance(served, dict):
+            return Response.json(served)
+        return Response.text(served, content_type="text/vtt; charset=UTF-8")
 
     # --- media --------------------------------------------------------------------------------------------------------
 

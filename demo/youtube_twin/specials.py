@@ -55,8 +55,11 @@ REFUSALS = {
 }
 
 # Watchable, but odd: a live broadcast, formats without addresses, addresses that need solving, the answer to another
-# question, one format only.
-ODDITIES = ("live_now", "was_live", "sabr_only", "n_challenge", "sig_cipher", "wrong_video", "uhd", "progressive", "hls_only")
+# question, one format only, one small format with an address among many without, the same with a good manifest.
+ODDITIES = (
+    *("live_now", "was_live", "sabr_only", "n_challenge", "sig_cipher", "wrong_video", "uhd", "progressive", "hls_only"),
+    *("degraded", "manifest"),
+)
 
 # The ids under which @demo shows one of each.
 SPECIAL_IDS = {
@@ -85,6 +88,8 @@ SPECIAL_IDS = {
     "UHD2160____": "uhd",
     "PROGRESS18_": "progressive",
     "HLSONLY____": "hls_only",
+    "DEGRADED___": "degraded",
+    "MANIFEST___": "manifest",
 }
 
 UPCOMING = ("premiere", "live_soon")

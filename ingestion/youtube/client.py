@@ -13,7 +13,7 @@ from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from ingestion.errors import ArchiveError, error
-from ingestion.youtube import refusals
+from ingestion.youtube import offers, refusals
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,10 @@ class Client(YoutubeDL):
         self._stopped_by: BaseException | None = None
         self.warnings: deque[str] = deque(maxlen=50)
         self.feed_looped = False
+        self.named: offers.Named | None = None
         try:
             super().__init__({**full_options(options), **own})
+            self.add_info_extractor(offers.NotingIE())
             self._skip = list(self._youtube_args().get("skip", ()))
             _ = self._request_director  # made now, not by several threads at once; reads the cookies file
         except refusals.YTDLP_ERRORS as exc:
@@ -119,6 +121,7 @@ class Client(YoutubeDL):
         """
         self.warnings.clear()
         self._stopped_by, self._missing, self._not_found = None, missing, 0
+        self.named = None
         try:
             yield
         except ArchiveError:

@@ -2,19 +2,19 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from ingestion.errors import DeferredError, error
 from ingestion.extraction import Extraction, MediaFormat, Progress
-from ingestion.options import QUALITIES, Options
-from ingestion.youtube import listing, media, refusals
+from ingestion.options import QUALITIES, Choice
+from ingestion.youtube import files, listing, media, offers, refusals
 from ingestion.youtube.client import Client, no_budget
 from ingestion.youtube.formats import choose, is_streamable, is_usable, media_format
 
-DEFAULT_QUALITY = Options().quality
+DEFAULT_CHOICE = Choice()
 LONGEST_ADVERTISEMENT_SECONDS = 60
 SLEEP_SLICE_SECONDS = 0.5
 CONCLUSIONS = ("No video formats found", "Requested format is not", "Extractor failed")
@@ -46,22 +46,39 @@ class YouTube:
         """The listing of a canonical address on www.youtube.com; nothing is asked before it is iterated."""
         return listing.list_channel(self._client, url, kind)
 
-    def extract(self, external_id: str, quality: str = DEFAULT_QUALITY) -> Extraction:
-        """One look at a video: what YouTube says of it, and the formats to take for this quality.
+    def extract(self, external_id: str, choice: Choice = DEFAULT_CHOICE) -> Extraction:
+        """One look at a video: what YouTube says of it, and the formats to take for this choice.
 
-        Raises DeferredError for a video that is live or was not shown yet. Returns when the formats may be fetched:
-        YouTube makes the visitor wait for the length of its advertisement.
+        Raises DeferredError for a video that is live or was not shown yet, `degraded` when YouTube names much better
+        formats than it gives. Returns when the formats may be fetched: YouTube makes the visitor wait for the length of
+        its advertisement.
         """
         if not listing.VIDEO_ID.fullmatch(external_id):
             raise ValueError(f"not the id of a video: {external_id!r}")
-        if quality not in QUALITIES:
-            raise ValueError(f"not a quality: {quality!r}")
-        info = self._info(external_id)
-        chosen = choose(info.get("formats") or (), quality)
+        if choice.quality not in QUALITIES:
+            raise ValueError(f"not a quality: {choice.quality!r}")
+        info = self._info(external_id, choice)
+        chosen = choose(info.get("formats") or (), choice)
         if not chosen:
             raise error("no_formats", self._last_words("YouTube offered no format that can be used."))
+        if said := self._shortfall(chosen, choice):
+            raise error("degraded", f"{said} {self._last_words()}".rstrip())
         _wait_until_served(chosen, self._check)
         return _extraction(info, chosen)
+
+    def describe(self, external_id: str) -> Extraction:
+        """One look at a video without a choice of formats, for what is kept beside it; raises as `extract` does."""
+        if not listing.VIDEO_ID.fullmatch(external_id):
+            raise ValueError(f"not the id of a video: {external_id!r}")
+        return _extraction(self._look(external_id), ())
+
+    def fetch(self, url: str, *, largest: int) -> bytes | None:
+        """A picture or captions; see `files.fetch`."""
+        return files.fetch(self._client, url, largest=largest)
+
+    def public_info(self, extraction: Extraction) -> dict[str, Any]:
+        """What yt-dlp knows, fit to be shown to anybody; see `files.public_info`."""
+        return files.public_info(extraction.info)
 
     def open_range(self, media_format: MediaFormat, first: int, last: int) -> media.Range:
         """Ask for bytes first..last of a format, both included; see `media.open_range`."""
@@ -75,15 +92,23 @@ class YouTube:
         """Close all connections."""
         self._client.close()
 
-    def _info(self, external_id: str) -> Mapping[str, Any]:
-        """yt-dlp's info with all formats. Manifests are fetched only when there is no format without them, and from then
-        on until a video has one."""
+    def _info(self, external_id: str, choice: Choice) -> Mapping[str, Any]:
+        """yt-dlp's info with all formats. Manifests are fetched only when the formats without them do not do, and from then
+        on until a video does without."""
         info = self._look(external_id)
-        if not _has_streamable(info) and not self._manifests:
+        if self._needs_manifests(info, choice) and not self._manifests:
             self._manifests = True
             info = self._look(external_id)
-        self._manifests = not _has_streamable(info)
+        self._manifests = self._needs_manifests(info, choice)
         return info
+
+    def _needs_manifests(self, info: Mapping[str, Any], choice: Choice) -> bool:
+        """Whether YouTube names much better formats than those that need none."""
+        plain = [raw for raw in info.get("formats") or () if is_streamable(raw)]
+        return not plain or bool(self._shortfall(choose(plain, choice), choice))
+
+    def _shortfall(self, chosen: Sequence[Mapping[str, Any]], choice: Choice) -> str:
+        return offers.shortfall(chosen, choice, self._client.named, self._client.warnings)
 
     def _look(self, external_id: str) -> Mapping[str, Any]:
         self._client.with_manifests(self._manifests)
@@ -129,10 +154,6 @@ class YouTube:
 
     def _last_words(self, otherwise: str = "") -> str:
         return next(iter(self._reasons()), otherwise)
-
-
-def _has_streamable(info: Mapping[str, Any]) -> bool:
-    return any(is_streamable(raw) for raw in info.get("formats") or ())
 
 
 def _extraction(info: Mapping[str, Any], chosen: tuple[Mapping[str, Any], ...]) -> Extraction:

@@ -44,6 +44,23 @@ def test_what_is_said_elsewhere_overrules_the_sheet():
     assert inputs.options(quality="best", limit=None) == Options(quality="best", limit=3)
 
 
+def test_settings_of_a_sheet_reach_the_session_as_they_are_meant():
+    envelope = b'{"channels": ["@ann"], "settings": {"assets": "info, subtitles", "subtitle_languages": ["de"], "convert": "hevc"}}'
+    inputs = api.read_inputs([("a.json", envelope)])
+    assert not inputs.problems
+    options = inputs.options(container="mkv", hdr=False, assets=None)
+    session = api.start_session(inputs, options=options)
+    session.refresh_from_db()
+    assert Options.of(session.options) == options
+    assert options == Options(assets=("info", "subtitles"), subtitle_languages=("de",), convert="hevc", container="mkv")
+
+
+def test_options_that_exclude_each_other_start_no_session():
+    with pytest.raises(ValueError, match="webm file cannot hold h264"):
+        api.start_session(api.read_inputs([("a.csv", CSV)]), options=Options(container="webm", convert="h264"))
+    assert not DownloadSession.objects.exists() and not Person.objects.exists()
+
+
 def test_a_session_has_a_scan_for_each_channel_and_wakes_the_workers():
     session = api.start_session(api.read_inputs([("a.csv", CSV)]), options=Options(limit=2))
     assert (Person.objects.count(), Channel.objects.count()) == (1, 1)

@@ -1,24 +1,29 @@
 import json
 import signal
 import sys
+from argparse import BooleanOptionalAction
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
 from ingestion import api, checks, console
-from ingestion.arguments import count, seconds
+from ingestion.arguments import assets, bitrate, count, languages, seconds
 from ingestion.models import DownloadSession
-from ingestion.options import QUALITIES, Options
+from ingestion.options import ASSETS, CODECS, CONTAINERS, CONVERSIONS, QUALITIES, Options, conflicts
 from ingestion.progress import Progress
 from ingestion.roster import live_supervisors
 from people.enrolment import EnrolmentError
 
 ALL_STORED, SOME_NOT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 LATEST = "latest"
-OF_A_NEW_SESSION = ("input", "channel", "quality", "limit", "fail_fast", "continue_on_error")
+WHAT_IS_STORED = (
+    *("quality", "codec", "hdr", "audio_bitrate", "container", "convert"),
+    *("assets", "subtitle_languages", "automatic_subtitles"),
+)
+OF_A_NEW_SESSION = ("input", "channel", *WHAT_IS_STORED, "limit", "fail_fast", "continue_on_error")
 
 
 class Command(BaseCommand):
@@ -30,7 +35,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("--input", action="append", default=[], metavar="FILE", help="a sheet: CSV, JSON, text or XLSX; - is stdin")
         parser.add_argument("--channel", action="append", default=[], metavar="URL", help="a channel, playlist or video")
-        parser.add_argument("--quality", choices=QUALITIES, help="the best height up to this one (default: 720p)")
+        _add_what_is_stored(parser)
         parser.add_argument("--max-concurrent", type=count, metavar="N", help="videos of this session at the same time")
         parser.add_argument(
             "--limit",
@@ -68,12 +73,14 @@ class Command(BaseCommand):
             return self._follow(self._resumed(options), options, refused=False)
         inputs = self._inputs(options)
         chosen = inputs.options(
-            quality=options["quality"],
+            **{name: options[name] for name in WHAT_IS_STORED},
             max_concurrent=options["max_concurrent"],
             limit=options["limit"],
             retry_failed=options["retry_failed"] or None,
             continue_on_error=False if options["fail_fast"] else True if options["continue_on_error"] else None,
         )
+        if excluded := " ".join(sentence for _, sentence in conflicts(chosen)):
+            raise CommandError(excluded, returncode=BAD_INPUT)
         if options["dry_run"]:
             return self._dry_run(inputs, chosen)
         session = api.start_session(inputs, options=chosen)
@@ -185,7 +192,7 @@ class Command(BaseCommand):
         if _goes_on(options):
             if options["dry_run"]:
                 raise CommandError("--dry-run shows what a sheet would do; a session goes on in earnest only.", returncode=BAD_INPUT)
-            if idle := [f"--{name.replace('_', '-')}" for name in OF_A_NEW_SESSION if options[name]]:
+            if idle := [_flag(name, options[name]) for name in OF_A_NEW_SESSION if _is_said(name, options[name])]:
                 raise CommandError(
                     f"A session goes on with the channels and options it was begun with: leave out {', '.join(idle)}.", returncode=BAD_INPUT
                 )
@@ -209,6 +216,40 @@ class Command(BaseCommand):
         bad = [finding for finding in findings if not finding.good]
         if bad:
             raise CommandError("\n".join(console.finding_lines(bad)), returncode=BAD_INPUT)
+
+
+def _add_what_is_stored(parser: CommandParser) -> None:
+    """Flags of the session's options that say which formats are taken, and what is made of them. None is: not said."""
+    parser.add_argument("--quality", choices=QUALITIES, help="the best height up to this one (default: 720p)")
+    parser.add_argument(
+        "--codec", choices=CODECS, help="preferred among formats of about one height (default: auto, H.264 up to 1080p, else the best)"
+    )
+    parser.add_argument("--hdr", action=BooleanOptionalAction, help="prefer HDR among formats of about one height (default: SDR)")
+    parser.add_argument("--audio-bitrate", type=bitrate, metavar="K", help="the best sound up to K kbit/s (default: the best)")
+    parser.add_argument("--container", choices=CONTAINERS, help="the kind of file (default: mp4); webm takes VP9 or AV1, and Opus")
+    parser.add_argument(
+        "--convert",
+        choices=CONVERSIONS,
+        help="m4a, mp3, opus: fetch and store the sound alone; h264, hevc: make another picture, which costs many times the "
+        "computing time of a plain download (default: none)",
+    )
+    parser.add_argument(
+        "--assets", type=assets, metavar="LIST", help=f"store beside each video: {','.join(ASSETS)}, or all, or none (default)"
+    )
+    parser.add_argument("--subtitle-languages", type=languages, metavar="LIST", help="such as en,pt-BR, or all (default: en)")
+    parser.add_argument(
+        "--automatic-subtitles",
+        action=BooleanOptionalAction,
+        help="take what YouTube heard where nobody wrote subtitles (default: yes)",
+    )
+
+
+def _is_said(name: str, value: Any) -> bool:
+    return value is not None and (bool(value) or name in WHAT_IS_STORED)
+
+
+def _flag(name: str, value: Any) -> str:
+    return ("--no-" if value is False else "--") + name.replace("_", "-")
 
 
 def _goes_on(options: dict[str, Any]) -> bool:

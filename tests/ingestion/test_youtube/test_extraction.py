@@ -6,7 +6,8 @@ import pytest
 
 from demo.youtube_twin import Twin
 from ingestion.errors import ArchiveError, DeferredError, FleetError, TransientError
-from ingestion.youtube import YouTube
+from ingestion.options import Choice
+from ingestion.youtube import YouTube, offers
 from tests.ingestion.test_youtube.conftest import asked_site
 
 
@@ -37,16 +38,35 @@ def test_what_youtube_says_of_a_video(youtube: YouTube):
         ("UHD2160____", "2160p", ["313", "251"]),
         ("UHD2160____", "1080p", ["137", "140"]),
         ("HLSONLY____", "360p", ["93"]),
+        ("DEGRADED___", "360p", ["18"]),
+        ("MANIFEST___", "360p", ["18"]),
+        ("MANIFEST___", "1080p", ["95"]),
     ],
 )
 def test_the_formats_for_a_quality(youtube: YouTube, video: str, quality: str, ids: list[str]):
-    extraction = youtube.extract(video, quality)
+    extraction = youtube.extract(video, Choice(quality))
     assert [media.format_id for media in extraction.formats] == ids
     assert [raw["format_id"] for raw in extraction.info["formats"]] == ids
 
 
+@pytest.mark.parametrize(
+    ("choice", "ids"),
+    [
+        (Choice("1080p", codec="vp9"), ["248", "251"]),
+        (Choice("1080p", codec="av1", hdr=True), ["137", "140"]),
+        (Choice("720p", container="webm"), ["247", "251"]),
+        (Choice("audio", container="opus"), ["251"]),
+        (Choice("audio", container="m4a"), ["140"]),
+        (Choice("audio", audio_bitrate=16, container="opus"), ["140"]),
+    ],
+    ids=str,
+)
+def test_wishes_are_read_from_what_yt_dlp_tells(youtube: YouTube, choice: Choice, ids: list[str]):
+    assert [media.format_id for media in youtube.extract("demv0000050", choice).formats] == ids
+
+
 def test_picture_and_sound_come_in_that_order_with_size_and_headers(youtube: YouTube):
-    picture, sound = youtube.extract("demv0000050", "720p").formats
+    picture, sound = youtube.extract("demv0000050", Choice("720p")).formats
     assert (picture.protocol, picture.ext, picture.width, picture.height, picture.fps) == ("https", "mp4", 1280, 720, 25)
     assert picture.vcodec.startswith("avc1")
     assert picture.acodec is None
@@ -75,6 +95,7 @@ def test_picture_and_sound_come_in_that_order_with_size_and_headers(youtube: You
         ("LIVESOON___", "upcoming", "deferred"),
         ("LIVENOW____", "live_now", "deferred"),
         ("SABRONLY___", "no_formats", "transient"),
+        ("DEGRADED___", "degraded", "transient"),
         ("NCHALLENGE_", "no_formats", "transient"),
         ("SIGCIPHER__", "no_formats", "transient"),
         ("BOTCHECK___", "bot_check", "fleet"),
@@ -180,6 +201,44 @@ def test_manifests_are_fetched_only_while_videos_need_them(twin: Twin, youtube: 
     assert requests("HLSONLY____") == (2, 1), "the next one is expected to need them, too"
     assert requests("demv0000050") == (2, 1)
     assert requests("demv0000050") == (2, 0)
+    assert requests("MANIFEST___") == (4, 1), "what is given without them is far from what is named"
+    assert requests("MANIFEST___") == (2, 1)
+
+
+def test_a_small_picture_is_refused_when_youtube_names_a_larger_one(youtube: YouTube):
+    with pytest.raises(TransientError) as raised:
+        youtube.extract("DEGRADED___", Choice("best"))
+    assert raised.value.kind == "degraded"
+    assert raised.value.message.startswith("There is a picture of 1080p, but only 360p was offered. Some ")
+    assert "missing a URL" in raised.value.message
+
+
+def test_an_old_small_film_is_the_best_there_is(youtube: YouTube):
+    assert [media.height for media in youtube.extract("PROGRESS18_", Choice("best")).formats] == [360]
+
+
+def test_sound_alone_does_not_fall_short_of_a_picture(youtube: YouTube):
+    assert [media.format_id for media in youtube.extract("DEGRADED___", Choice("audio")).formats] == ["18"]
+
+
+def test_what_is_named_is_known_of_every_look(youtube: YouTube):
+    """Rests on the name of a method of yt-dlp's; without it only its warnings tell."""
+    youtube.extract("demv0000050")
+    assert youtube._client.named == offers.Named(1080, has_sound=True)
+
+
+def test_without_the_names_a_warning_stands_for_them(youtube: YouTube, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(offers.NotingIE, "_extract_player_responses")
+    with pytest.raises(TransientError) as raised:
+        youtube.extract("DEGRADED___", Choice("1080p"))
+    assert raised.value.kind == "degraded"
+    assert [media.format_id for media in youtube.extract("PROGRESS18_", Choice("1080p")).formats] == ["18"]
+
+
+def test_the_facts_that_choices_are_made_by(youtube: YouTube):
+    picture, sound = youtube.extract("demv0000050").formats
+    assert (picture.dynamic_range, sound.dynamic_range) == ("SDR", "")
+    assert 0 < sound.abr == sound.tbr < 200 < picture.tbr and not picture.abr
 
 
 @pytest.mark.parametrize("external_id", ["", "short", "https://e.x", "demv0000050x", "../../../..", "demv000005é"])
@@ -191,7 +250,7 @@ def test_only_ids_of_videos_are_looked_at(twin: Twin, youtube: YouTube, external
 
 def test_an_unknown_quality_is_refused(youtube: YouTube):
     with pytest.raises(ValueError, match="not a quality"):
-        youtube.extract("demv0000050", "9000p")
+        youtube.extract("demv0000050", Choice("9000p"))
 
 
 def test_every_request_to_youtube_is_paid_for_and_no_other(twin: Twin, make_youtube: Callable[..., YouTube]):

@@ -13,13 +13,14 @@ import pytest
 from demo.youtube_twin import Twin
 from ingestion.errors import ArchiveError, TransientError
 from ingestion.extraction import MediaFormat
+from ingestion.options import Choice
 from ingestion.youtube import YouTube
 from tests.ingestion.test_youtube.conftest import asked_site
 
 
 @pytest.fixture
 def media(youtube: YouTube) -> MediaFormat:
-    return youtube.extract("demv0000050", "360p").formats[0]
+    return youtube.extract("demv0000050", Choice("360p")).formats[0]
 
 
 def read_all(youtube: YouTube, media: MediaFormat, first: int, last: int) -> bytes:
@@ -42,7 +43,7 @@ def test_a_range_gives_its_bytes_and_the_size_of_the_file(youtube: YouTube, medi
 def test_every_byte_of_a_range_is_paced_once(make_youtube: Callable[..., YouTube]):
     paced = []
     youtube = make_youtube(pace=paced.append)
-    media = youtube.extract("demv0000050", "360p").formats[0]
+    media = youtube.extract("demv0000050", Choice("360p")).formats[0]
     assert paced == [], "a look is no media"
     data = read_all(youtube, media, 100, media.size - 1)
     assert len(data) == sum(paced) == media.size - 100
@@ -119,7 +120,7 @@ def test_an_answer_that_ends_early_is_an_error_not_an_end(twin: Twin, youtube: Y
 
 def test_an_address_that_ran_out_is_forbidden(twin: Twin, youtube: YouTube):
     twin.configure(ttl=-5)
-    media = youtube.extract("demv0000050", "360p").formats[0]
+    media = youtube.extract("demv0000050", Choice("360p")).formats[0]
     with pytest.raises(TransientError) as raised:
         youtube.open_range(media, 0, 99)
     assert raised.value.kind == "forbidden"
@@ -134,7 +135,7 @@ def test_a_host_that_is_not_there_is_the_network(youtube: YouTube, media: MediaF
 
 @pytest.mark.parametrize(("video", "quality"), [("demv0000050", "360p"), ("demv0000050", "audio"), ("HLSONLY____", "360p")])
 def test_the_downloader_makes_one_whole_file(twin: Twin, youtube: YouTube, tmp_path: Path, video: str, quality: str):
-    extraction = youtube.extract(video, quality)
+    extraction = youtube.extract(video, Choice(quality))
     twin.clear_log()
     seen = []
     made = youtube.download_to(extraction, tmp_path, lambda done, total: seen.append((done, total)))
@@ -153,7 +154,7 @@ def test_every_byte_of_the_downloader_is_paced_once(
 ):
     paced, seen = [], []
     youtube = make_youtube(pace=paced.append)
-    extraction = youtube.extract(video, quality)
+    extraction = youtube.extract(video, Choice(quality))
     twin.clear_log()
     youtube.download_to(extraction, tmp_path, lambda done, total: seen.append(done))
     sent = sum(entry["bytes"] for entry in twin.log() if entry.get("kind") == "media")
@@ -188,7 +189,7 @@ def files_left_open() -> Iterator[None]:
     ],
 )
 def test_a_hole_in_the_film_fails_the_download(twin: Twin, youtube: YouTube, tmp_path: Path, video, match, fault, kind):
-    extraction = youtube.extract(video, "360p")
+    extraction = youtube.extract(video, Choice("360p"))
     twin.faults([{"match": match, **fault}])
     with pytest.raises(ArchiveError) as raised:
         youtube.download_to(extraction, tmp_path, lambda done, total: None)
@@ -204,7 +205,7 @@ def test_progress_stops_the_downloader(youtube: YouTube, tmp_path: Path):
         raise Stopped
 
     with pytest.raises(Stopped):
-        youtube.download_to(youtube.extract("demv0000050", "360p"), tmp_path, progress)
+        youtube.download_to(youtube.extract("demv0000050", Choice("360p")), tmp_path, progress)
 
 
 @pytest.mark.usefixtures("files_left_open")
@@ -216,7 +217,7 @@ def test_a_stop_while_waiting_for_bandwidth_ends_either_way_of_reading(make_yout
         raise Stopped
 
     youtube = make_youtube(pace=pace)
-    extraction = youtube.extract("demv0000050", "360p")
+    extraction = youtube.extract("demv0000050", Choice("360p"))
     with pytest.raises(Stopped):
         read_all(youtube, extraction.formats[0], 0, 9_999)
     with pytest.raises(Stopped):

@@ -5,7 +5,7 @@ import pytest
 
 from demo.youtube_twin import Twin
 from ingestion.errors import SetupError
-from ingestion.youtube import DEFAULT_QUALITY, QUALITIES, YouTube, settings_options, versions
+from ingestion.youtube import DEFAULT_CHOICE, QUALITIES, YouTube, settings_options, versions
 from ingestion.youtube.client import full_options, is_site
 
 
@@ -95,4 +95,4 @@ def test_versions_for_the_checks():
 
 
 def test_the_default_quality_is_one_of_them():
-    assert DEFAULT_QUALITY in QUALITIES
+    assert DEFAULT_CHOICE.quality in QUALITIES
