@@ -22,14 +22,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Exists, Max, Min, OuterRef, QuerySet
 from django.utils import timezone
 
 from ingestion.errors import ArchiveError
 from ingestion.models import Attempt
 from ingestion.store import PROBE, OpenUpload, Store, StoredObject
+from ingestion.uploads import COLUMNS, pairs, uploads_in
 from videos.keys import read_key
-from videos.models import Video
+from videos.models import Asset, Video
 
 logger = logging.getLogger(__name__)
 
@@ -90,15 +91,24 @@ def clear_video(video: int, *, store: Store) -> None:
         logger.warning("what was begun to upload for video %d stays for now: %s", video, failure)
 
 
-def clean(store: Store, *, older_than: timedelta, dry_run: bool = False, unknown: bool = False, tell: Tell | None = None) -> Cleaning:
-    """Remove all orphans; those that no attempt remembers only when they are older than `older_than`.
+def clean(
+    store: Store,
+    *,
+    older_than: timedelta,
+    dry_run: bool = False,
+    unknown: bool = False,
+    objects: bool = True,
+    tell: Tell | None = None,
+) -> Cleaning:
+    """Remove all orphans; those that no attempt remembers only when they are older than `older_than`. Without `objects`
+    only unfinished uploads are looked for, which are few and quick to list.
 
     `unknown` also removes objects and uploads with keys of our form that are of no attempt of this database, as when
     rows were deleted by hand. `tell` gets a sentence for each orphan; with `dry_run` nothing else happens.
 
     Raises ArchiveError when the storage cannot be listed, or refuses MOST_FAILURES removals.
     """
-    return _Broom(store, timezone.now() - older_than, dry_run, unknown, tell or logger.info).sweep()
+    return _Broom(store, timezone.now() - older_than, dry_run, unknown, tell or logger.info).sweep(objects=objects)
 
 
 # --- by rows
@@ -136,8 +146,10 @@ def _clear_video(video: int, store: Store, done: Cleaning) -> None:
     try:
         while states:
             attempt, state = next(iter(states.items()))
-            store.abort(state)
-            _delete_unless_stored(store, state["key"])
+            for upload in uploads_in(state):
+                if "upload_id" in upload:
+                    store.abort(upload)
+                _delete_unless_stored(store, upload["key"])
             del states[attempt]
             done.remembered += 1
     except ArchiveError as failure:
@@ -167,11 +179,12 @@ def _delete_unless_stored(store: Store, key: str) -> None:
 
 
 class _Attempt(NamedTuple):
-    """An attempt, with what its video is now."""
+    """An attempt, with what its video is now, and whether assets are being made beside it."""
 
     uuid: UUID
     status: str
     claim_id: int | None
+    makes_assets: bool
 
 
 @dataclass(frozen=True)
@@ -180,17 +193,19 @@ class _Known:
     stored objects."""
 
     attempts: Mapping[int, _Attempt]
-    remembered: Collection[tuple[str, str]]
+    remembered: Collection[tuple[str, str | None]]
     stored: Collection[str]
 
     @classmethod
     def of(cls, keys: Collection[str]) -> "_Known":
-        """In three queries, and in this order: a video that is recorded meanwhile is seen in work or stored."""
+        """In three queries, and in this order: a video or an asset that is recorded meanwhile is seen in work or stored."""
         ids = {found[1] for key in keys if (found := read_key(key))}
-        rows = list(Attempt.objects.filter(pk__in=ids).values_list("pk", "video_id", "video__uuid", "video__status", "video__claim_id"))
-        begun = _begun().filter(video_id__in={video for _, video, *_ in rows})
-        remembered = set(begun.values_list("upload__key", "upload__upload_id"))
-        stored = set(Video.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True))
+        of_video = ("video__uuid", "video__status", "video__claim_id", Exists(Asset.objects.in_work().filter(video=OuterRef("video"))))
+        rows = list(Attempt.objects.filter(pk__in=ids).values_list("pk", "video_id", *of_video))
+        begun = _begun().filter(video_id__in={video for _, video, *_ in rows}).values_list(*COLUMNS)
+        remembered = {pair for columns in begun for pair in pairs(columns)}
+        videos, assets = (rows.objects.filter(storage_key__in=keys).order_by().values_list("storage_key") for rows in (Video, Asset))
+        stored = {key for (key,) in videos.union(assets, all=True)}
         return cls({pk: _Attempt(*attempt) for pk, _, *attempt in rows}, remembered, stored)
 
     def attempt(self, key: str) -> _Attempt | None:
@@ -203,7 +218,7 @@ class _Known:
         """An object that is a video's or may become one's; an upload that somebody may go on with, or that `clear_rows`
         removes."""
         attempt = self.attempt(item.key)
-        if attempt and attempt.claim_id == read_key(item.key)[1]:
+        if attempt and (attempt.claim_id == read_key(item.key)[1] or attempt.makes_assets):
             return True
         if isinstance(item, OpenUpload):
             return (item.key, item.upload_id) in self.remembered
@@ -224,9 +239,9 @@ class _Broom:
     named: set[str] = field(default_factory=set)
     """Keys that a dry run has told of already; else their objects are gone by then."""
 
-    def sweep(self) -> Cleaning:
+    def sweep(self, *, objects: bool) -> Cleaning:
         self._remembered()
-        for batch in _batches(self.store.objects()):
+        for batch in _batches(self.store.objects() if objects else ()):
             self._sweep(batch)
         for batch in _batches(self.store.uploads()):
             self._sweep(batch)
@@ -234,10 +249,11 @@ class _Broom:
 
     def _remembered(self) -> None:
         if self.dry_run:
-            for key in _over().values_list("upload__key", flat=True).iterator(chunk_size=AT_ONCE):
+            for columns in _over().values_list(*COLUMNS).iterator(chunk_size=AT_ONCE):
                 self.done.remembered += 1
-                self.named.add(key)
-                self.tell(f"{key}: an attempt remembers its upload, which is over")
+                for key, _ in pairs(columns):
+                    self.named.add(key)
+                    self.tell(f"{key}: an attempt remembers its upload, which is over")
             return
         found = -1
         while found < self.done.remembered:

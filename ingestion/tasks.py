@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 
-from ingestion import budget, dispatch, leases, orphans, roster
+from ingestion import assets, budget, chores, dispatch, leases, orphans, roster
+from ingestion.assets import AssetClaim
 from ingestion.bandwidth import Bandwidth
 from ingestion.cluster import is_stopping, must_stop_now, owner
 from ingestion.downloading import download
-from ingestion.errors import SetupError
+from ingestion.errors import SetupError, error
+from ingestion.extraction import Extraction
 from ingestion.heartbeat import Heartbeat, LeaseKeeper, Stopped
 from ingestion.models import DownloadSession
 from ingestion.outages import DATABASE_AWAY, close_connection, insist
@@ -44,6 +46,7 @@ class _Desk:
         """Clear away what workers that died left in the storage, now and then."""
         if time.monotonic() >= self._tidy_at:
             orphans.clear_rows(MOST_ORPHANS, store=self.store)
+            chores.clean_now_and_then(self.store)
             self._tidy_at = time.monotonic() + TIDY_SECONDS
 
 
@@ -59,8 +62,8 @@ def download_due() -> int:
 
 
 def scan_due() -> int:
-    """The same for channels; when none is due, there is time to tidy the storage."""
-    return _drain(_scan_one, dispatch.SCANS)
+    """The same for channels, then for assets of videos; when nothing is due, there is time to tidy the storage."""
+    return _drain(_scan_or_complete, dispatch.SCANS)
 
 
 def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
@@ -103,16 +106,46 @@ def _download_one(desk: _Desk) -> bool:
     with Heartbeat(claim, shutting_down=must_stop_now, on_beat=desk.bandwidth.refresh) as heartbeat:
         desk.check = heartbeat.check
         try:
-            download(claim, source=desk.youtube, store=desk.store, heartbeat=heartbeat)
+            done = download(claim, source=desk.youtube, store=desk.store, heartbeat=heartbeat)
         finally:
             desk.check = _stop_when_told
+    if done and done.assets:
+        _work_assets(desk, done.assets, done.extraction)
     return True
+
+
+def _scan_or_complete(desk: _Desk) -> bool:
+    if _scan_one(desk) or _complete_one(desk):
+        return True
+    desk.tidy()
+    return False
+
+
+def _complete_one(desk: _Desk) -> bool:
+    claim = assets.claim_assets(owner())
+    if claim:
+        _work_assets(desk, claim)
+    return bool(claim)
+
+
+def _work_assets(desk: _Desk, claim: AssetClaim, extraction: Extraction | None = None) -> None:
+    """The lease of the video is over by now: that of its assets takes its place."""
+    with LeaseKeeper(partial(assets.renew, claim), name=f"assets-{claim.video_id}", shutting_down=is_stopping) as keeper:
+        desk.check = keeper.check
+        try:
+            assets.work(claim, source=desk.youtube, store=desk.store, check=keeper.check, extraction=extraction)
+        except DATABASE_AWAY:
+            raise
+        except Exception as exc:  # what is wrong with one asset must be recorded, or it is taken for ever
+            logger.exception("an unforeseen error over assets", extra={"video": claim.video_id})
+            insist(assets.fail_claim, claim, error("unknown", f"{type(exc).__name__}: {exc}"))
+        finally:
+            desk.check = _stop_when_told
 
 
 def _scan_one(desk: _Desk) -> bool:
     scan = claim_scan(owner())
     if scan is None:
-        desk.tidy()
         return False
     with LeaseKeeper(partial(renew_scan, scan), name=f"scan-{scan.pk}", shutting_down=is_stopping) as keeper:
         desk.check = keeper.check

@@ -8,9 +8,10 @@ from django.contrib import admin, messages
 from django.db.models import F
 from django.template.defaultfilters import filesizeformat, truncatechars
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
@@ -20,13 +21,14 @@ from unfold.views import ChangeList
 from people.admin import ChannelAdmin as PeopleChannelAdmin
 from people.models import Channel
 from videos.filters import ErrorKindFilter, StoredFilter, UploadYearFilter
-from videos.models import Video
+from videos.models import Asset, Video
 from videos.paginator import BigTablePaginator
 from videos.text import counted
 
 COLOURS: dict[str, str] = {"downloading": "info", "stored": "success", "failed": "danger", "unavailable": "warning"}
 NOTHING = "-"
 DAY = "j M Y"
+MOST_SAME = 20
 
 
 class PlainChangeList(ChangeList):
@@ -131,7 +133,7 @@ def kind_label(kind: str, meanings: Mapping[str, str]) -> SafeString | str:
 
 
 WRONG = ("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")})
-STORED_FIELDS = (("stored_at", "file"), ("picture", "codecs"), "storage_key", "checksum", ("crc32", "part_size"))
+STORED_FIELDS = (("stored_at", "file"), ("picture", "codecs"), "storage_key", "checksum", ("crc32", "part_size"), "same_file")
 TOLD_FIELDS = ("title", ("length", "uploaded"), ("view_count", "live_status"), ("external_id", "availability"), "description")
 
 
@@ -160,9 +162,9 @@ class VideoAdmin(ReadOnlyAdmin):
     sortable_by = ("uploaded",)
     search_fields = ("title",)
     search_help_text = "Words of the title (3 letters or more), a person's name, a YouTube id or link"
-    actions = ("retry", "skip")
+    actions = ("retry", "retry_assets", "skip")
     readonly_fields = (
-        *("state", "watch", "length", "uploaded", "file", "picture", "codecs", "held_by"),
+        *("state", "watch", "length", "uploaded", "file", "picture", "codecs", "held_by", "same_file"),
         *("problem", "what_it_means", "what_to_do", "raw_message"),
     )
 
@@ -186,6 +188,12 @@ class VideoAdmin(ReadOnlyAdmin):
     def retry(self, request, queryset):
         left = ("it did not fail", "they did not fail")
         self.say_counts(request, selected=queryset.count(), changed=queryset.retry(), done="will be tried again", left=left)
+
+    @action(description="Retry assets: only what failed beside the videos", permissions=["change"])
+    def retry_assets(self, request, queryset):
+        again = Asset.objects.filter(video__in=queryset.order_by().values("pk")).retry()
+        level = messages.SUCCESS if again else messages.WARNING
+        self.message_user(request, f"{number_of(again, 'asset')} will be tried again.", level)
 
     @action(description="Skip: do not download", permissions=["change"])
     def skip(self, request, queryset):
@@ -241,6 +249,13 @@ class VideoAdmin(ReadOnlyAdmin):
     @display(description="what to do")
     def what_to_do(self, video):
         return self.error_advice.get(video.error_kind, NOTHING)
+
+    @display(description="same file as")
+    def same_file(self, video):
+        """Links to other stored videos that are the same to the byte."""
+        others = Video.objects.identical_to(video).only("external_id", "title")[:MOST_SAME]
+        link = '<a class="text-link" href="{}">{}</a>'
+        return format_html_join(", ", link, ((reverse("admin:videos_video_change", args=[v.pk]), v) for v in others)) or NOTHING
 
     @display(description="raw message")
     def raw_message(self, video):

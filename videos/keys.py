@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils.text import slugify
 
-_KEY = re.compile(r"(?:[\w-]+/){2,3}([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,18})\.\w{1,10}", re.ASCII)
+_KEY = re.compile(r"(?:[\w-]+/){2,3}([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,18})(?:\.[\w-]{1,60}){1,2}", re.ASCII)
 
 
 def key_stem(
@@ -23,7 +23,13 @@ def key_stem(
     return f"{slug}-{person_id}/{rest}" if slug else f"{person_id}/{rest}"
 
 
+def beside(key: str, label: str) -> str:
+    """The key of something that belongs to the video stored under `key`: `label` is like `info.json`, `en.vtt`, `picture.mp4`."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}.{label}"
+
+
 def read_key(key: str) -> tuple[UUID, int] | None:
-    """The video's uuid and the attempt's id in the key of an object, None for a key of another form."""
+    """The video's uuid and the attempt's id in the key of a video or of what lies beside it, None for a key of another form."""
     match = _KEY.fullmatch(key)
     return (UUID(match[1]), int(match[2])) if match else None

@@ -3,11 +3,11 @@
 import uuid
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from people.models import Channel, Person
-from videos.querysets import VideoQuerySet
+from videos.querysets import AssetQuerySet, VideoQuerySet
 
 
 class Video(models.Model):
@@ -124,6 +124,7 @@ class Video(models.Model):
             models.Index(fields=["channel", "id"], condition=Q(status="downloading"), name="video_downloading"),
             models.Index(fields=["error_kind"], condition=Q(error_kind__gt=""), name="video_error_kind"),
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="video_stored_at"),
+            models.Index(fields=["checksum"], condition=Q(status="stored"), name="video_checksum"),
         ]
 
     def __str__(self):
@@ -132,3 +133,99 @@ class Video(models.Model):
     @property
     def url(self) -> str:
         return f"https://www.youtube.com/watch?v={self.external_id}"
+
+
+class Asset(models.Model):
+    """Something that was asked for beside a stored video, with an object of its own; it never decides about the video.
+
+        pending ──claim, work──> stored
+           ^           ├───────> absent    YouTube has none: no error, and not asked for again
+           │           ├───────> listed    "all" languages: those there are have rows of their own
+           │           └───────> failed    its attempts are spent, or YouTube will not give it
+           └── later attempt
+
+    A pending one is in work while, and only while, it has a claim; workers change it only `where claim_id = theirs`.
+    Subtitles are asked for by language before anybody knows which there are; `is_automatic` and the `ext` of a picture are
+    known once it is stored.
+    """
+
+    class Kind(models.TextChoices):
+        INFO = "info"
+        THUMBNAIL = "thumbnail"
+        SUBTITLES = "subtitles"
+        TRANSCRIPT = "transcript"
+        NFO = "nfo", "NFO"
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        STORED = "stored"
+        FAILED = "failed"
+        ABSENT = "absent"
+        LISTED = "listed"
+
+    ALL_LANGUAGES = "all"
+
+    video = models.ForeignKey(Video, models.CASCADE, related_name="assets", db_index=False)
+    # the session that asked for it; named by string, as that of a video
+    session = models.ForeignKey("ingestion.DownloadSession", models.SET_NULL, null=True, blank=True, related_name="assets", db_index=False)
+    kind = models.CharField(max_length=12, choices=Kind)
+    language = models.CharField(max_length=40, blank=True, db_default="", default="", help_text="As asked for; blank where none is.")
+    is_automatic = models.BooleanField("automatic", db_default=False, default=False, help_text="Made by YouTube's speech recognition.")
+    ext = models.CharField("format", max_length=10, blank=True, db_default="", default="")
+    status = models.CharField(max_length=8, choices=Status, db_default=Status.PENDING, default=Status.PENDING)
+
+    # what was stored
+    storage_key = models.CharField(max_length=500, blank=True, db_default="", default="")
+    file_size = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes.")
+    checksum = models.CharField(max_length=80, blank=True, db_default="", default="", help_text="As that of a video.")
+    crc32 = models.CharField("CRC-32", max_length=8, blank=True, db_default="", default="")
+    part_size = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes of a part of the upload.")
+    stored_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    # the work
+    attempts = models.PositiveSmallIntegerField(db_default=0, default=0)
+    tries = models.PositiveIntegerField(db_default=0, default=0, help_text="How often it was taken, for its key.")
+    losses = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="Workers that died over it in a row.")
+    refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="How often YouTube refused us at this very one.")
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")
+    error_message = models.TextField(blank=True, db_default="", default="")
+    claim_id = models.UUIDField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=100, blank=True, db_default="", default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssetQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["video", "kind", "language", "ext"]
+        constraints = [
+            # a picture comes in the format it is served in, which nobody can ask for
+            models.UniqueConstraint(
+                "video",
+                "kind",
+                "language",
+                Case(When(kind="thumbnail", then=Value("")), default=F("ext"), output_field=models.CharField()),
+                name="asset_once",
+            ),
+            models.UniqueConstraint(fields=["storage_key"], condition=Q(storage_key__gt=""), name="asset_storage_key"),
+            models.CheckConstraint(
+                condition=~Q(status="stored") | Q(storage_key__gt="", file_size__isnull=False, checksum__gt="", part_size__isnull=False),
+                name="asset_stored_has_key_size_checksum",
+            ),
+            models.CheckConstraint(condition=~Q(status="failed") | Q(error_kind__gt=""), name="asset_failed_has_error_kind"),
+            models.CheckConstraint(
+                condition=Q(status="pending", claim_id__isnull=False, lease_owner__gt="", lease_expires_at__isnull=False)
+                | Q(claim_id__isnull=True, lease_owner="", lease_expires_at__isnull=True),
+                name="asset_claim_has_lease",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_attempt_at", "id"], condition=Q(status="pending", claim_id__isnull=True), name="asset_due"),
+            models.Index(fields=["claim_id"], condition=Q(claim_id__isnull=False), name="asset_in_work"),
+            models.Index(fields=["session", "status"], name="asset_session_status"),
+            models.Index(fields=["error_kind"], condition=Q(status="failed"), name="asset_failed"),
+        ]
+
+    def __str__(self):
+        return " ".join(filter(None, (self.get_kind_display(), self.language, self.ext)))

@@ -48,6 +48,13 @@ class VideoQuerySet(models.QuerySet):
         """Left alone because staff cancelled them."""
         return self.filter(status="skipped", error_kind="cancelled")
 
+    def identical_to(self, video):
+        """Other stored ones whose file is the same to the byte."""
+        if not video.checksum:
+            return self.none()
+        same = self.stored().filter(checksum=video.checksum, part_size=video.part_size, file_size=video.file_size)
+        return same.exclude(pk=video.pk)
+
     def search(self, text: str):
         """By words of the title, a person's name, YouTube's id or a link; text of one or two letters only as an id.
 
@@ -91,6 +98,26 @@ class VideoQuerySet(models.QuerySet):
     def skip(self) -> int:
         """Leave the unstored ones alone for good, or until a retry; what went wrong before stays on record."""
         return self.filter(status__in=["pending", "failed", "unavailable"]).update(status="skipped")
+
+
+class AssetQuerySet(models.QuerySet):
+    """As VideoQuerySet."""
+
+    def stored(self):
+        return self.filter(status="stored")
+
+    def in_work(self):
+        """Some worker has it, or had it when it died."""
+        return self.filter(claim_id__isnull=False)
+
+    def abandoned(self):
+        """Claimed by a worker whose lease ran out."""
+        return self.in_work().filter(lease_expires_at__lt=Now())
+
+    def retry(self, **changes) -> int:
+        """Make the failed ones due at once, with all their attempts before them."""
+        afresh = {**changes, "status": "pending", "attempts": 0, "losses": 0, "refusals": 0, "error_kind": "", "error_message": ""}
+        return self.filter(status="failed").update(**afresh, next_attempt_at=Now())
 
 
 def _all_words(field: str, words: list[str]) -> Q:

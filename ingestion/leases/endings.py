@@ -34,13 +34,13 @@ def finish_stored(claim: Claim, *, way: str, **fields: Any) -> bool:
     return _finish(claim, Attempt.Outcome.STORED, changes, way=way, bytes_stored=fields["file_size"])
 
 
-def finish_failed(claim: Claim, failure: ArchiveError, *, way: str = "") -> bool:
+def finish_failed(claim: Claim, failure: ArchiveError) -> bool:
     """Record a failure and what follows from it; False, and nothing written, when the claim was lost."""
     outcome, changes = _verdict(claim, failure)
     changes["losses"] = 0
     if not spends_attempt(failure):
         changes["attempts"] = GIVEN_BACK
-    done = _finish(claim, outcome, changes, way=way, error_kind=failure.kind, error_message=storable(failure.message, 2000))
+    done = _finish(claim, outcome, changes, error_kind=failure.kind, error_message=storable(failure.message, 2000))
     if done and isinstance(failure, SetupError):
         pause_sessions([claim.session_id], failure.message)
     elif done and changes["status"] != Video.Status.PENDING:

@@ -1,9 +1,10 @@
-from ingestion.models.fleet import Budget, DayTotal, DownloadWindow, Limits, Worker
+from ingestion.models.fleet import Budget, Chore, DayTotal, DownloadWindow, Limits, Worker
 from ingestion.models.sessions import Attempt, DownloadSession, LiveProgress, Scan, Turn
 
 __all__ = [
     "Attempt",
     "Budget",
+    "Chore",
     "DayTotal",
     "DownloadSession",
     "DownloadWindow",

@@ -270,3 +270,13 @@ class Worker(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class Chore(models.Model):
+    """What is done every so often by whichever worker comes first; see `ingestion.chores`."""
+
+    name = models.CharField(max_length=30, primary_key=True)
+    began_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self):
+        return self.name

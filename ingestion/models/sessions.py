@@ -125,7 +125,7 @@ class Attempt(models.Model):
     )
     error_kind = models.CharField(max_length=30, blank=True, db_default="", default="")
     error_message = models.TextField(blank=True, db_default="", default="", help_text="The raw line, as the failing part said it.")
-    way = models.CharField(max_length=5, blank=True, db_default="", default="", help_text="copy, mux or spool.")
+    way = models.CharField(max_length=8, blank=True, db_default="", default="", help_text="copy, mux, tracks, convert or spool.")
     bytes_stored = models.PositiveBigIntegerField(db_default=0, default=0)
     upload = models.JSONField(null=True, blank=True, help_text="State of the upload, enough to go on or to abort it.")
 

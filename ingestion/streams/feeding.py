@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from pathlib import Path
 
 from ingestion.errors import TransientError
 from ingestion.streams import ffmpeg
@@ -16,6 +17,7 @@ from ingestion.streams.ranges import Cancelled, Track, Window
 
 PIPE_SIZE = 1 << 20
 WAIT_SECONDS = 0.01
+REPORT_SECONDS = "30"  # between two words of ffmpeg on how far it is
 
 
 class PipeClosedError(TransientError):
@@ -23,18 +25,19 @@ class PipeClosedError(TransientError):
 
 
 class Mux:
-    """A context: ffmpeg -c copy over the tracks. Leaving it ends ffmpeg and every thread, whatever happened.
+    """A context: ffmpeg over tracks, or over one file on disk. Leaving it ends ffmpeg and every thread, whatever happened.
 
-    `cancel` is the transfer's; it is set when a track fails. `full` says that the output is not taken away fast enough:
-    the tracks wait as long.
+    `arguments` are ffmpeg's after its inputs. `cancel` is the transfer's; it is set when a track fails. `full` says that the
+    output is not taken away fast enough: the tracks wait as long.
     """
 
     def __init__(
         self,
         tracks: Sequence[tuple[Track, Window]],
-        output: Sequence[str],
+        arguments: Sequence[str],
         *,
         cancel: threading.Event,
+        path: Path | None = None,
         full: Callable[[], bool] = lambda: False,
         pass_fds: Sequence[int] = (),
         stdout: int = subprocess.DEVNULL,
@@ -42,19 +45,22 @@ class Mux:
         self._cancel = cancel
         self._full = full
         self._tracks = [track for track, _ in tracks]
+        report, reported = os.pipe()
         pipes = [os.pipe() for _ in tracks]
+        readers = [reader for reader, _ in pipes]
+        command = ["-progress", f"pipe:{reported}", "-stats_period", REPORT_SECONDS, *_inputs(readers, path), *arguments]
         try:
-            readers = [reader for reader, _ in pipes]
-            self.process = ffmpeg.start([*_inputs(readers), *output], pass_fds=[*readers, *pass_fds], stdout=stdout)
+            self.process = ffmpeg.start(command, pass_fds=[reported, *readers, *pass_fds], stdout=stdout)
         except BaseException:
-            for _, writer in pipes:
-                os.close(writer)
+            for handle in (report, *(writer for _, writer in pipes)):
+                os.close(handle)
             raise
         finally:
-            for reader, _ in pipes:
-                os.close(reader)
-        self._threads = ThreadPoolExecutor(len(tracks) + 1, thread_name_prefix="feed")
+            for handle in (reported, *readers):
+                os.close(handle)
+        self._threads = ThreadPoolExecutor(len(tracks) + 2, thread_name_prefix="feed")
         self._words = self._threads.submit(ffmpeg.last_words, self.process.stderr)
+        self._seconds = self._threads.submit(ffmpeg.seconds_written, report)
         self._feeds = [
             self._threads.submit(self._feed, track, window, writer) for (track, window), (_, writer) in zip(tracks, pipes, strict=True)
         ]
@@ -77,8 +83,9 @@ class Mux:
             self.process.wait(wait)
         return self.process.returncode is not None
 
-    def judge(self) -> None:
-        """After ffmpeg's end: raises unless every track went in whole and ffmpeg had nothing to say.
+    def judge(self) -> float | None:
+        """After ffmpeg's end: raises unless every track went in whole and ffmpeg had nothing to say. Returns the seconds of
+        film that it wrote, None when it did not say.
 
         A track's own error comes first: ffmpeg's complaint would only be its echo.
         """
@@ -92,6 +99,7 @@ class Mux:
             raise error
         for track, feed in zip(self._tracks, self._feeds, strict=True):
             _compare(track, feed)
+        return self._seconds.result()
 
     def _feed(self, track: Track, window: Window, writer: int) -> int:
         """All of a track into its pipe; the bytes that went in. On an error ffmpeg is killed before it could take the
@@ -123,10 +131,9 @@ class Mux:
                 raise Cancelled
 
 
-def _inputs(readers: Sequence[int]) -> list[str]:
-    """Picture from the first pipe, sound from the second."""
-    inputs = [word for reader in readers for word in ("-protocol_whitelist", "pipe", "-i", f"pipe:{reader}")]
-    return [*inputs, "-map", "0:v:0", "-map", "1:a:0", "-c", "copy"]
+def _inputs(readers: Sequence[int], path: Path | None) -> list[str]:
+    pipes = [word for reader in readers for word in ("-protocol_whitelist", "pipe", "-i", f"pipe:{reader}")]
+    return [*pipes, *(("-protocol_whitelist", "file", "-i", f"file:{path}") if path else ())]
 
 
 def _refuse_late_index(track: Track, head: memoryview) -> None:

@@ -15,7 +15,9 @@ from ingestion.errors import SetupError, TransientError
 
 LINES_KEPT = 20
 MOOV_TOO_SMALL = re.compile(r"reserved_moov_size is too small, needed (\d+) additional")
-UNFIT_FOR_MP4 = "Could not write header"
+UNFIT = "Could not write header"
+NO_TRAILER = "Error writing trailer"  # of mkv and webm: so ends one whose index found no room
+OUT_TIME = re.compile(rb"out_time_us=(\d+)")
 
 # Runs between fork and exec, where Python code of ours would be unsafe in a process with threads: asks Linux to kill
 # ffmpeg (SIGKILL) when the thread that started it is gone, then becomes ffmpeg.
@@ -28,16 +30,16 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class MoovTooSmallError(Exception):
-    """The room kept for the index did not do; `missing` bytes more will."""
+class IndexTooSmallError(Exception):
+    """The room kept for the index did not do; `missing` bytes more will, None when ffmpeg does not say."""
 
-    def __init__(self, missing: int):
+    def __init__(self, missing: int | None):
         super().__init__(missing)
         self.missing = missing
 
 
-class NotForMp4Error(Exception):
-    """ffmpeg cannot put these codecs into MP4."""
+class UnfitError(Exception):
+    """ffmpeg cannot put these codecs into this kind of file."""
 
 
 def ffmpeg_path() -> str:
@@ -75,12 +77,24 @@ def last_words(stderr: IO[bytes]) -> list[str]:
         return list(deque((line.decode(errors="replace").strip() for line in stderr), maxlen=LINES_KEPT))
 
 
+def seconds_written(report: int) -> float | None:
+    """Read what ffmpeg says to `-progress` to its end; how far into the film it came, None when it did not say."""
+    last = None
+    with open(report, "rb") as lines:
+        for line in lines:
+            if found := OUT_TIME.match(line):
+                last = int(found[1]) / 1_000_000
+    return last
+
+
 def judge(code: int, words: Sequence[str]) -> None:
     """Raises unless ffmpeg ended well and silently: it also ends well after half a track, and only says so."""
     said = "; ".join(words)
     if found := MOOV_TOO_SMALL.search(said):
-        raise MoovTooSmallError(int(found[1]))
-    if UNFIT_FOR_MP4 in said:
-        raise NotForMp4Error(said)
+        raise IndexTooSmallError(int(found[1]))
+    if NO_TRAILER in said:
+        raise IndexTooSmallError(None)
+    if UNFIT in said:
+        raise UnfitError(said)
     if code or words:
         raise TransientError("media", f"ffmpeg ended with {code}: {said[-500:]}")

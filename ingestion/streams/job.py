@@ -10,15 +10,18 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 
-from ingestion.errors import ArchiveError, TransientError
+from ingestion.errors import ArchiveError, PermanentError, TransientError
 from ingestion.extraction import Extraction, MediaFormat, MediaSource, Progress
 from ingestion.store import OnState, Store, Stored, Upload
+from ingestion.streams.addresses import Addresses
 from ingestion.streams.crew import Crew
 from ingestion.streams.ranges import UNSEEN, Meter, Track
+from ingestion.uploads import uploads_in
 
 logger = logging.getLogger(__name__)
 
-RESUMABLE_KINDS = ("network", "forbidden", "storage")
+NOT_TO_RESUME = ("incomplete", "media")
+"""Kinds that put in doubt what was stored so far."""
 CONTENT_TYPES = {"mp4": "video/mp4", "m4a": "audio/mp4", "webm": "video/webm", "mkv": "video/x-matroska", "ts": "video/mp2t"}
 TOLERANCE = 0.03
 FIXED_TOLERANCE = 256 << 10
@@ -30,17 +33,22 @@ class Unstreamable(Exception):
 
 @dataclass(frozen=True)
 class Transferred:
-    """A stored video: the way it took, the file's kind (`mp4`, `m4a`, `webm`...) and the bytes fetched for it this time."""
+    """A stored video: the way it took, the file's kind (`mp4`, `m4a`, `webm`...) and the bytes fetched for it this time.
+
+    `leftovers` are keys of objects that it was made from; they are to be deleted when the video is on record.
+    """
 
     stored: Stored
     way: str
     container: str
     bytes_fetched: int
+    leftovers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Job:
-    """One transfer. `state` is what an earlier one left; `part_size` None lets the size decide."""
+    """One transfer. `state` is what an earlier one left (see `ingestion.uploads`); `part_size` None lets the size decide;
+    `container` and `convert` are those of `ingestion.options`."""
 
     extraction: Extraction
     source: MediaSource
@@ -52,12 +60,21 @@ class Job:
     state: Mapping[str, Any] | None = None
     on_state: OnState | None = None
     part_size: int | None = None
+    container: str = "mp4"
+    convert: str = "none"
+    addresses: Addresses | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
 
-    def begin(self, container: str, expected_size: int, **options: Any) -> Upload:
+    def clear_away(self) -> None:
+        """Remove all that an earlier transfer left. Raises what the storage raises."""
+        for state in uploads_in(self.state):
+            clear_away(self.store, state)
+
+    def begin(self, ext: str, expected_size: int, **options: Any) -> Upload:
+        """An upload under the video's key, `ext` put behind it: `mp4`, or `picture.mp4` for something beside the video."""
         return self.store.begin(
-            f"{self.key_stem}.{container}",
-            content_type=content_type(container),
+            f"{self.key_stem}.{ext}",
+            content_type=content_type(ext.rpartition(".")[2]),
             metadata=self.metadata,
             expected_size=expected_size,
             part_size=self.part_size,
@@ -66,7 +83,8 @@ class Job:
         )
 
     def track(self, media: MediaFormat, meter: Meter, *, validator: object = UNSEEN) -> Track:
-        return Track(self.source, media, meter=meter, cancel=self.cancel, validator=validator)
+        addresses = self.addresses or Addresses(self.extraction.formats)
+        return Track(self.source, media, addresses=addresses, meter=meter, cancel=self.cancel, validator=validator)
 
     def crew(self, upload: Upload, pulse: Callable[[], None], *, size: int | None = None) -> Crew:
         """Threads for the upload's parts; `pulse` is followed by keeping its state."""
@@ -95,8 +113,20 @@ class Job:
             raise
 
     def _worth_keeping(self, exc: BaseException) -> bool:
-        broken = isinstance(exc, TransientError) and exc.kind in RESUMABLE_KINDS
-        return self.on_state is not None and (broken or getattr(exc, "keep_upload", False))
+        """After refusals and outages of all sorts, of YouTube, the storage or the database, and after a stop."""
+        if isinstance(exc, ArchiveError):
+            keep = not isinstance(exc, PermanentError) and exc.kind not in NOT_TO_RESUME
+        else:
+            keep = isinstance(exc, DatabaseError) or getattr(exc, "keep_upload", False)
+        return self.on_state is not None and keep
+
+
+def clear_away(store: Store, state: Mapping[str, Any]) -> None:
+    """Remove an upload that is remembered, and the object that it may have become."""
+    if "upload_id" in state:
+        store.abort(state)
+    if store.size(state["key"]) is not None:  # on some servers a DELETE of a key breaks the upload under it that is still open
+        store.delete(state["key"])
 
 
 def abort_quietly(upload: Upload) -> None:

@@ -1,8 +1,11 @@
 """A file in memory whose pieces are given back while somebody else still writes its end."""
 
 import ctypes
+import mmap
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ingestion.store import FilePiece
 
@@ -38,6 +41,12 @@ class MemoryFile:
     def piece(self, offset: int, size: int) -> FilePiece:
         """The bytes of a region, read from here until it is freed."""
         return FilePiece(self.fd, offset, size)
+
+    @contextmanager
+    def view(self, size: int) -> Iterator[mmap.mmap]:
+        """The first `size` bytes, fewer when there are no more, to look at without a copy of them."""
+        with mmap.mmap(self.fd, min(size, self.size), access=mmap.ACCESS_READ) as view:
+            yield view
 
     def free(self, piece: FilePiece) -> None:
         """Give its memory back; it reads as zeros afterwards. From any thread."""

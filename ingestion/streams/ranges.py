@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ingestion.errors import TransientError
 from ingestion.extraction import MediaFormat, MediaSource, RangeAnswer
+from ingestion.streams.addresses import Addresses
 
 MIB = 1 << 20
 BLOCK_SIZE, SMALLEST_BLOCK = 128 << 10, 4 << 10
@@ -28,12 +29,17 @@ class SourceChangedError(TransientError):
 
 
 class Meter:
-    """Bytes fetched by all threads of a transfer, after `start` bytes that were there before."""
+    """Bytes fetched by all threads of a transfer; `done` also counts those that were there before."""
 
-    def __init__(self, start: int = 0):
+    def __init__(self):
         self._lock = threading.Lock()
-        self._start = start
+        self._start = 0
         self.fetched = 0
+
+    def start_at(self, size: int) -> None:
+        """`size` bytes are there before the next is fetched."""
+        with self._lock:
+            self._start = size - self.fetched
 
     def add(self, size: int) -> None:
         with self._lock:
@@ -53,14 +59,27 @@ class Window:
 
 
 class Track:
-    """One https format of known size. Any number of threads may read from it."""
+    """One https format of known size. Any number of threads may read from it.
 
-    def __init__(self, source: MediaSource, media: MediaFormat, *, meter: Meter, cancel: threading.Event, validator: object = UNSEEN):
+    An address that is refused is replaced by a fresh one of `addresses`, and the reading goes on at the same byte.
+    """
+
+    def __init__(
+        self,
+        source: MediaSource,
+        media: MediaFormat,
+        *,
+        addresses: Addresses,
+        meter: Meter,
+        cancel: threading.Event,
+        validator: object = UNSEEN,
+    ):
         assert media.size is not None
         self.media = media
         self.size = media.size
         self.validator = validator  # UNSEEN until the first answer
         self._source = source
+        self._addresses = addresses
         self._meter = meter
         self._cancel = cancel
         self._lock = threading.Lock()
@@ -70,16 +89,21 @@ class Track:
         """Bytes first..last in small pieces. A connection that fails is opened again at the byte that was reached.
 
         Raises SourceChangedError, TransientError (`incomplete`: other file or size; `network` after TRIES without one more
-        byte; what the source raises), Cancelled.
+        byte; `forbidden` by a fresh address, too; what the source raises), what a look at the video raises, Cancelled.
         """
-        position, tries = first, 0
+        position, tries, renewed_at = first, 0, -1
+        media = self._addresses.of(self.media.format_id)
         while position <= last:
             try:
-                for block in self._answer(position, last):
+                for block in self._answer(media, position, last):
                     position, tries = position + len(block), 0
                     self._meter.add(len(block))
+                    self._addresses.note_good(media)
                     yield block
             except TransientError as exc:
+                if exc.kind == "forbidden" and renewed_at < position and (fresh := self._addresses.fresh(media)):
+                    media, renewed_at = fresh, position
+                    continue
                 tries += 1
                 if exc.kind != "network" or tries == TRIES:
                     raise
@@ -127,10 +151,10 @@ class Track:
         deque(self.fill(buffer, first), maxlen=0)
         return buffer
 
-    def _answer(self, first: int, last: int) -> Iterator[bytes]:
+    def _answer(self, media: MediaFormat, first: int, last: int) -> Iterator[bytes]:
         if self._cancel.is_set():
             raise Cancelled
-        answer = self._source.open_range(self.media, first, last)
+        answer = self._source.open_range(media, first, last)
         try:
             self._compare(answer, first)
             left = min(answer.last, last) + 1 - first

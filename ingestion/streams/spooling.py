@@ -1,34 +1,38 @@
-"""SPOOL: what cannot be streamed is made on disk by yt-dlp's own downloader, then stored; the few formats that need it."""
+"""SPOOL: what cannot be streamed is made on disk by yt-dlp's own downloader, then stored; the few formats that need it.
+
+What has to become another kind of file flows from the disk through ffmpeg into the storage, as a MUX does: nothing is on
+the disk twice.
+"""
 
 import fcntl
+import mmap
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
 
 from ingestion.errors import SetupError, TransientError
-from ingestion.store import FilePiece, Upload
-from ingestion.streams import ffmpeg
-from ingestion.streams.boxes import MP4_EXTENSIONS, is_transport_stream, wants_remux
-from ingestion.streams.crew import PULSE_SECONDS
-from ingestion.streams.job import Job, Transferred, compare_sizes
+from ingestion.extraction import Extraction
+from ingestion.store import FilePiece, Stored, Upload
+from ingestion.streams.boxes import is_transport_stream, wants_remux
+from ingestion.streams.gate import check_head
+from ingestion.streams.job import Job, Transferred
+from ingestion.streams.muxing import Inputs, produce
+from ingestion.streams.recipes import needs_ffmpeg
 
 GIB = 1 << 30
 LOCK = ".lock"
 LOOK_EVERY = 64 << 20  # bytes between two looks at the folder's size
-TRANSPORT_STREAM_OVERHEAD = 0.25
 
 
 def spool(job: Job) -> Transferred:
     """Begins anew whatever `job.state` says. During the upload progress stays at the whole: the watch goes by time."""
-    if job.state:
-        job.store.abort(job.state)
+    job.clear_away()
     try:
         with scratch_folder(settings.SCRATCH_DIR) as folder:
             return _spool(job, folder)
@@ -40,9 +44,23 @@ def _spool(job: Job, folder: Path) -> Transferred:
     quota = _Quota(folder, int(settings.SCRATCH_LIMIT_GB * GIB), job.progress)
     made = job.source.download_to(job.extraction, folder, quota)
     fetched = made.stat().st_size
-    path = _remux(made, quota) if wants_remux(made) else made
-    container = path.suffix.lstrip(".").lower()
-    return Transferred(_upload(job, path, container), "spool", container, fetched)
+    job = replace(job, extraction=_of_file(job.extraction, made))
+    if wants_remux(made) or needs_ffmpeg(job.extraction, job.container, job.convert):
+        stored, recipe = produce(job, Inputs(path=made, is_transport_stream=is_transport_stream(made)), way="spool")
+        return Transferred(stored, "spool", recipe.extension, fetched)
+    return Transferred(_upload(job, made), "spool", _kind(made), fetched)
+
+
+def _of_file(extraction: Extraction, made: Path) -> Extraction:
+    """The same video, with the one file that was made of its formats as its only format."""
+    formats = extraction.formats
+    picture, sound = (next(filter(None, codecs), None) for codecs in ([m.vcodec for m in formats], [m.acodec for m in formats]))
+    merged = replace(formats[0], ext=_kind(made), size=made.stat().st_size, vcodec=picture, acodec=sound)
+    return replace(extraction, formats=(merged,))
+
+
+def _kind(made: Path) -> str:
+    return made.suffix.lstrip(".").lower()
 
 
 @contextmanager
@@ -111,35 +129,11 @@ class _Quota:
         raise TransientError("storage", f"the video needs more than the {settings.SCRATCH_LIMIT_GB} GB of MASSDL_SCRATCH_LIMIT_GB")
 
 
-def _remux(made: Path, quota: _Quota) -> Path:
-    """A plain MP4 with its index first, beside the file it is made from, which is removed."""
-    whole = made.stat().st_size
-    path = made.with_name(f"index-first{made.suffix if made.suffix.lstrip('.') in MP4_EXTENSIONS else '.mp4'}")
-    arguments = ["-i", str(made), "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-movflags", "+faststart", "-f", "mp4", str(path)]
-    _run_ffmpeg(arguments, lambda: quota(whole, whole))
-    compare_sizes(path.stat().st_size, whole, index=int(TRANSPORT_STREAM_OVERHEAD * whole) if is_transport_stream(made) else 0)
-    made.unlink()
-    return path
-
-
-def _run_ffmpeg(arguments: list[str], pulse: Callable[[], None]) -> None:
-    process = ffmpeg.start(arguments)
-    with ThreadPoolExecutor(1, thread_name_prefix="ffmpeg") as thread:
-        words = thread.submit(ffmpeg.last_words, process.stderr)
-        try:
-            while process.poll() is None:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(PULSE_SECONDS)
-                pulse()
-        finally:
-            process.kill()
-            code = process.wait()
-    ffmpeg.judge(code, words.result())
-
-
-def _upload(job: Job, path: Path, container: str):
+def _upload(job: Job, path: Path) -> Stored:
     size = path.stat().st_size
-    upload = job.begin(container, size, facts={"way": "spool"})
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as head:
+        check_head(head, job.extraction)
+    upload = job.begin(_kind(path), size, facts={"way": "spool"})
     with job.upload_or_nothing(upload), path.open("rb") as file:
         with job.crew(upload, lambda: job.progress(size, size)) as crew:
             for number in range(1, -(-size // upload.part_size) + 1):

@@ -12,6 +12,7 @@ from ingestion.errors import error
 from ingestion.extraction import Extraction, MediaFormat
 from ingestion.heartbeat import Heartbeat, Stopped
 from ingestion.models import Attempt, Budget
+from ingestion.options import Choice
 from ingestion.store import Store
 from tests.factories import make_session, make_video
 from videos.models import Video
@@ -33,10 +34,10 @@ class FakeSource:
 
     failure: Exception | None = None
     media_failure: Exception | None = None
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[str, Choice]] = field(default_factory=list)
 
-    def extract(self, external_id, quality):
-        self.asked.append((external_id, quality))
+    def extract(self, external_id, choice):
+        self.asked.append((external_id, choice))
         if self.failure:
             raise self.failure
         media = MediaFormat("251", "https://media", "https", "webm", len(CONTENT), None, "opus")
@@ -73,7 +74,7 @@ def test_a_stored_video_has_an_exact_row_and_its_object(store, folder):
     source = FakeSource()
     done, video = run(store, source)
     assert done and video.status == "stored"
-    assert source.asked == [(video.external_id, "480p")]
+    assert source.asked == [(video.external_id, Choice("480p"))]
     seen = store.examine(video.storage_key, video.part_size)
     assert (seen.size, seen.checksum, seen.crc32) == (video.file_size, video.checksum, video.crc32)
     assert (folder / video.storage_key).read_bytes() == CONTENT
@@ -139,11 +140,23 @@ def test_what_was_begun_is_kept_for_the_next_attempt_and_cleared_away_after_the_
     assert not Attempt.objects.filter(upload__isnull=False).exists()
 
 
-def test_what_a_killed_worker_had_stored_but_not_recorded_is_removed(store, folder):
+def test_what_a_killed_worker_had_stored_but_not_recorded_is_recorded_and_not_fetched_again(store, folder):
+    make_video()
+    run(store, FakeSource())
+    (stored,) = files(folder)
+    Attempt.objects.update(outcome="lost")
+    Video.objects.update(status="pending", storage_key="", next_attempt_at=Now())
+    _, video = run(store, FakeSource(media_failure=error("forbidden")))
+    assert (video.status, folder / video.storage_key) == ("stored", stored)
+    assert store.examine(video.storage_key, video.part_size).checksum == video.checksum
+
+
+def test_what_it_had_stored_of_another_file_is_removed(store, folder):
     make_video()
     run(store, FakeSource())
     (orphan,) = files(folder)
-    Attempt.objects.update(outcome="lost")
+    state = Attempt.objects.get().upload
+    Attempt.objects.update(outcome="lost", upload={**state, "facts": {**state["facts"], "size": 7}})
     Video.objects.update(status="pending", storage_key="", next_attempt_at=Now())
     _, video = run(store, FakeSource())
     assert not orphan.exists()

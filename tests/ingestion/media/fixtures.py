@@ -7,7 +7,8 @@ import pytest
 
 from demo.object_store import S3Server
 from ingestion.store import Store
-from tests.ingestion.media.stores import empty, make_folder_store, make_s3_storage, serve_moto
+from tests.ingestion.media.gcs_server import GcsServer, serve_gcs
+from tests.ingestion.media.stores import empty, make_folder_store, make_gcs_store, make_s3_storage, serve_moto
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,24 @@ def rclone_store(s3: S3Server) -> Store:
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
     return make_folder_store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def google() -> Iterator[GcsServer]:
+    with serve_gcs() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs_server(google: GcsServer) -> GcsServer:
+    """A stand-in for Google Cloud Storage, empty and well-behaved."""
+    google.clear()
+    return google
+
+
+@pytest.fixture
+def gcs_store(gcs_server: GcsServer) -> Store:
+    return make_gcs_store(gcs_server)
 
 
 @pytest.fixture(params=["folder", "moto", "rclone"])

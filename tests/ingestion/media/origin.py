@@ -34,11 +34,12 @@ class Fault:
 
 @dataclass
 class Origin:
-    """`files` by name; `asked` is every range that was asked for."""
+    """`files` by name; `asked` is every range that was asked for; `expired` are addresses that are refused."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     asked: list[tuple[str, int, int]] = field(default_factory=list)
+    expired: set[str] = field(default_factory=set)
     release: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,13 +86,13 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        name = self.path.lstrip("/")
+        name = urlsplit(self.path).path.lstrip("/")
         content = self.origin.files[name]
         first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
         last = min(last, len(content) - 1)
         self.origin.asked.append((name, first, last))
         fault = self.origin.take_fault(name, first)
-        if fault == "refused":
+        if fault == "refused" or self.origin.url(self.path.lstrip("/")) in self.origin.expired:
             self.send_error(403)
             return
         self.send_response(206)
@@ -137,7 +138,9 @@ class _Answer:
         self._connection = http.client.HTTPConnection(address.netloc, timeout=READ_TIMEOUT_SECONDS)
         try:
             with _network():
-                self._connection.request("GET", address.path, headers={"Range": f"bytes={first}-{last}", **media.headers})
+                self._connection.request(
+                    "GET", f"{address.path}?{address.query}".rstrip("?"), headers={"Range": f"bytes={first}-{last}", **media.headers}
+                )
                 self._response = self._connection.getresponse()
                 if self._response.status != 206:
                     self._response.close()

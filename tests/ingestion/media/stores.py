@@ -1,17 +1,21 @@
-"""Stores over real storages: a folder, rclone's S3 server, moto's S3 server."""
+"""Stores over real storages (a folder, rclone's S3 server, moto's S3 server) and over a stand-in for Google's."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from django.core.files.storage import FileSystemStorage
 from moto.s3 import models as moto_s3
 from moto.server import ThreadedMotoServer
 from storages.backends.s3 import S3Storage
+from urllib3.response import HTTPResponse
 
 from ingestion.store import Store
+from tests.ingestion.media.gcs_server import GcsServer
 
 LOCATION = "archive"
 
@@ -63,9 +67,36 @@ def serve_moto(bucket: str = "videos") -> Iterator[str]:
         moto_s3.S3_UPLOAD_PART_MIN_SIZE = smallest
 
 
+def make_gcs_store(server: GcsServer, bucket: str = "videos", *, patience: float = 5.0) -> Store:
+    """As in the settings, with waits of no length."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+    from storages.backends.gcloud import GoogleCloudStorage
+
+    storage = GoogleCloudStorage(bucket_name=bucket, location=LOCATION, file_overwrite=True)
+    storage._client = Client(project="tests", credentials=AnonymousCredentials(), client_options={"api_endpoint": server.endpoint})
+    store = Store(storage)
+    store._place.retry = store._place.retry.with_delay(initial=0.001, maximum=0.001).with_timeout(patience)
+    store._place.server = server
+    return store
+
+
+def refuse(store: Store, operation: str, status: int, code: str) -> None:
+    """From now on the S3 server answers an operation with an error; real answers as of all others."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+    def answer(request, **about):
+        raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)
+        return AWSResponse(request.url, status, {}, raw)
+
+    store._place.client.meta.events.register(f"before-send.s3.{operation}", answer)
+
+
 def uploads_left(store: Store) -> list:
     """Multipart uploads that were begun and neither completed nor aborted; of a folder, the files of such."""
     place = store._place
+    if hasattr(place, "server"):
+        return place.server.open_sessions()
     if isinstance(place.storage, S3Storage):
         try:
             return place.client.list_multipart_uploads(Bucket=place.bucket).get("Uploads", [])

@@ -33,7 +33,7 @@ def test_the_way_follows_from_the_formats(formats, way, origin):
     assert plan(make_extraction(*(make_format(origin, "picture.mp4", **over) for over in formats))) == way
 
 
-@pytest.mark.parametrize("name", ["both.mp4", "sound.m4a", "vp9.webm"])
+@pytest.mark.parametrize("name", ["both.mp4", "sound.m4a", "sound.webm"])
 def test_one_format_is_stored_as_it_is(name, origin, store):
     moved = move([name], origin=origin, store=store)
     assert content_of(store, moved.stored.key) == origin.files[name]
@@ -42,6 +42,18 @@ def test_one_format_is_stored_as_it_is(name, origin, store):
     assert store.examine(moved.stored.key, PART_SIZE) == moved.stored
     assert origin.bytes_asked(name) == len(origin.files[name])
     assert uploads_left(store) == []
+
+
+def test_a_picture_in_the_container_that_was_asked_for_is_stored_as_it_is(origin, store):
+    moved = move(["vp9.webm"], origin=origin, store=store, container="webm")
+    assert (moved.way, moved.container) == ("copy", "webm")
+    assert content_of(store, moved.stored.key) == origin.files["vp9.webm"]
+
+
+def test_a_file_that_lasts_otherwise_than_announced_leaves_no_object(origin, store):
+    with pytest.raises(TransientError, match="YouTube announced 60"):
+        move(["both.mp4"], origin=origin, store=store, duration=60)
+    assert (uploads_left(store), list(store.list_keys())) == ([], [])
 
 
 def test_faulty_connections_cost_no_byte_twice(origin, store):
@@ -182,7 +194,7 @@ def test_a_storage_that_fails_in_the_middle_leaves_no_object(origin, moto_store,
         return real(**parameters)
 
     monkeypatch.setattr(client, "upload_part", upload_part)
-    with pytest.raises(TransientError) as caught:
+    with pytest.raises(ArchiveError) as caught:
         move(["both.mp4"], origin=origin, store=moto_store)
-    assert caught.value.kind == "storage"
+    assert caught.value.kind == "storage_unreachable"
     assert (uploads_left(moto_store), list(moto_store.list_keys())) == ([], [])

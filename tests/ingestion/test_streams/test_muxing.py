@@ -4,7 +4,7 @@ import pytest
 
 from ingestion.errors import ArchiveError, SetupError
 from ingestion.store import Store
-from ingestion.streams import feeding, ffmpeg, muxing
+from ingestion.streams import feeding, ffmpeg, muxing, recipes
 from ingestion.streams.ranges import Window
 from tests.ingestion.media.clips import outermost_boxes, packets, run
 from tests.ingestion.media.origin import Fault, HttpSource
@@ -78,17 +78,21 @@ def test_small_objects_may_go_to_rclone_in_any_order(origin, rclone_store, tmp_p
 
 
 def test_too_little_room_for_the_index_is_mended_by_a_second_run(origin, moto_store, clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(muxing, "index_size", lambda extraction: 1000)
-    moved = move(BOTH, origin=origin, store=moto_store)
+    monkeypatch.setattr(recipes, "index_size", lambda extraction: 1000)
+    seen = []
+    moved = move(BOTH, origin=origin, store=moto_store, progress=lambda done, total: seen.append((done, total)))
     path = fetch(moto_store, moved.stored.key, tmp_path / "object.mp4")
     assert packets(str(path)) == packets(expected(clips, BOTH, tmp_path / "expected.mp4"))
     assert uploads_left(moto_store) == []
+    whole = sum(len(origin.files[name]) for name in BOTH)
+    assert moved.bytes_fetched == 2 * whole
+    assert seen == sorted(seen) and seen[-1] == (2 * whole, 2 * whole)  # bytes fetched in vain count on both sides
 
 
 def test_the_room_for_the_index_follows_duration_and_frames(origin):
     formats = [make_format(origin, "picture.mp4", fps=60), make_format(origin, "sound.m4a")]
-    assert muxing.index_size(make_extraction(*formats, duration=3600)) == (128 << 10) + 24 * 110 * 3600
-    assert muxing.index_size(make_extraction(*formats, duration=None)) > 128 << 10
+    assert recipes.index_size(make_extraction(*formats, duration=3600)) == (128 << 10) + 24 * 110 * 3600
+    assert recipes.index_size(make_extraction(*formats, duration=None)) > 128 << 10
 
 
 def test_feeding_waits_while_the_storage_is_slow(origin, moto_store, monkeypatch):
@@ -160,10 +164,10 @@ def test_an_output_far_smaller_than_its_inputs_is_never_stored(origin, moto_stor
     assert (uploads_left(moto_store), list(moto_store.list_keys())) == ([], [])
 
 
-@pytest.mark.parametrize("names", [("vp8.webm", "sound.webm"), ("picture-index-last.mp4", "sound.m4a")], ids=["codec", "index last"])
-def test_what_cannot_be_muxed_in_a_pipe_goes_through_the_scratch_folder(names, origin, moto_store, clips):
-    moved = move(names, origin=origin, store=moto_store, source=HttpSource(("merged.mkv", b"as yt-dlp made it")))
-    assert (moved.way, moved.container) == ("spool", "mkv")
+def test_a_file_with_its_index_last_goes_through_the_scratch_folder(origin, moto_store):
+    formats = [make_format(origin, "picture-index-last.mp4"), make_format(origin, "sound.m4a")]
+    moved = move(formats, origin=origin, store=moto_store, source=HttpSource(("merged.mp4", origin.files["both.mp4"])))
+    assert (moved.way, moved.container) == ("spool", "mp4")
     assert uploads_left(moto_store) == []
 
 

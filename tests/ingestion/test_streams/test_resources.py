@@ -1,20 +1,26 @@
 """What a transfer takes from the machine, and that it gives all of it back (see also `nothing_is_left_running`)."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from ingestion.extraction import MediaFormat
 from ingestion.store import Store
-from ingestion.streams import feeding, ffmpeg, muxing, spooling
+from ingestion.streams import feeding, ffmpeg, muxing, recipes, transfer
+from ingestion.streams.addresses import Addresses
 from ingestion.streams.ranges import Meter, Track, Window
+from tests.ingestion.media.clips import run
 from tests.ingestion.media.origin import HttpSource
 from tests.ingestion.media.stores import uploads_left
-from tests.ingestion.test_streams.transfers import PART_SIZE, make_format, move
+from tests.ingestion.test_streams.transfers import PART_SIZE, make_extraction, make_format, move
 
 WAYS = {"copy": ("both.mp4",), "mux": ("picture.mp4", "sound.m4a")}
 PATIENCE_SECONDS = 20
@@ -152,7 +158,8 @@ def test_the_memory_file_stays_small_however_long_the_video(server, origin, requ
 
 
 def test_a_stream_uses_its_few_buffers_again(origin):
-    track = Track(HttpSource(), make_format(origin, "both.mp4"), meter=Meter(), cancel=threading.Event())
+    media = make_format(origin, "both.mp4")
+    track = Track(HttpSource(), media, addresses=Addresses([media], None), meter=Meter(), cancel=threading.Event())
     buffers, content = set(), b""
     for piece in track.stream(Window(3, 100_000)):
         buffers.add(id(piece.obj))
@@ -197,12 +204,80 @@ def test_ffmpeg_that_has_lost_its_parent_before_it_began_does_not_begin():
     assert (done.returncode, done.stdout) == (1, b"")
 
 
-def test_a_remux_stops_with_its_transfer():
+def test_a_file_on_disk_stops_flowing_with_its_transfer(clips, moto_store):
     class Stopped(Exception):
         pass
 
-    def pulse() -> None:
+    def progress(done: int, total: int | None) -> None:
         raise Stopped
 
+    class Disk:
+        def download_to(self, extraction, folder, progress):
+            return shutil.copy(clips.folder / "index-last.mp4", folder / "made.mp4")
+
+    media = MediaFormat("22", "", "m3u8_native", "mp4", None, "avc1", "mp4a")
     with pytest.raises(Stopped):
-        spooling._run_ffmpeg(ENDLESS, pulse)
+        transfer(
+            make_extraction(media),
+            source=Disk(),
+            store=moto_store,
+            key_stem="ann-1/u-1",
+            progress=progress,
+            metadata={},
+            part_size=PART_SIZE,
+        )
+    assert uploads_left(moto_store) == []
+
+
+# --- ffmpeg's memory --------------------------------------------------------------------------------------------------
+
+MANY_SECONDS = 6000
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def many_packets(tmp_path_factory) -> dict[str, bytes]:
+    """A picture and a sound of 6,000 seconds and 420,000 packets."""
+    folder = tmp_path_factory.mktemp("many")
+    path = {name: str(folder / name) for name in ("second.mp4", "second.webm", "picture.mp4", "sound.webm")}
+    second = ("-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-g", "20")
+    run("-f", "lavfi", "-i", "color=c=gray:size=32x32:rate=20", *second, path["second.mp4"])
+    run("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono", "-t", "20", "-c:a", "libopus", "-b:a", "6k", path["second.webm"])
+    for kind, source, made in (("mp4", "second.mp4", "picture.mp4"), ("webm", "second.webm", "sound.webm")):
+        fragmented = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof") if kind == "mp4" else ()
+        run("-stream_loop", str(MANY_SECONDS // 20 - 1), "-i", path[source], "-c", "copy", *fragmented, path[made])
+    return {name: (folder / name).read_bytes() for name in ("picture.mp4", "sound.webm")}
+
+
+@pytest.fixture
+def most_memory(monkeypatch) -> list[int]:
+    """The most memory that ffmpeg had, as its kernel says, looked at again and again while it ran."""
+    seen, ended = [], feeding.Mux.ended
+
+    def look(self, *, wait: float) -> bool:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            seen.extend(1024 * int(kib) for kib in re.findall(r"VmHWM:\s+(\d+) kB", status))
+        return ended(self, wait=wait)
+
+    monkeypatch.setattr(feeding.Mux, "ended", look)
+    return seen
+
+
+def make_many(origin, many_packets, most_memory, *, limit: int, store, monkeypatch) -> int:
+    """Make the film of many packets; the most memory ffmpeg needed for it."""
+    origin.files |= {"picture-many.mp4": many_packets["picture.mp4"], "sound-many.webm": many_packets["sound.webm"]}
+    monkeypatch.setattr(recipes, "INDEX_MEMORY_LIMIT", limit)
+    most_memory.clear()
+    formats = [make_format(origin, "picture-many.mp4", fps=20), make_format(origin, "sound-many.webm")]
+    move(formats, origin=origin, store=store, duration=MANY_SECONDS, part_size=8 * MIB)
+    return max(most_memory)
+
+
+def test_the_memory_of_ffmpeg_is_bounded_however_many_packets_there_are(origin, many_packets, most_memory, folder_store, monkeypatch):
+    usual = {"store": folder_store, "monkeypatch": monkeypatch}
+    bounded = make_many(origin, many_packets, most_memory, limit=10 * MIB, **usual)
+    unbounded = make_many(origin, many_packets, most_memory, limit=1000 * MIB, **usual)
+    assert bounded < 60 * MIB
+    expected = 420_000 * recipes.INDEX_MEMORY_PER_PACKET  # to be measured again where this fails with another ffmpeg
+    assert 0.7 * expected < unbounded - bounded < 1.5 * expected

@@ -33,8 +33,8 @@ def silent(done: int, total: int | None) -> None:
     pass
 
 
-def move(names: Sequence[str], *, origin: Origin, store: Store, **over: Any) -> Transferred:
-    """Transfer the formats of these names."""
+def move(names: Sequence[str], *, origin: Origin, store: Store, duration: float | None = 12, **over: Any) -> Transferred:
+    """Transfer the formats of these names, of a video that lasts `duration` seconds."""
     formats = [name if isinstance(name, MediaFormat) else make_format(origin, name) for name in names]
     options = {
         "source": HttpSource(),
@@ -44,4 +44,4 @@ def move(names: Sequence[str], *, origin: Origin, store: Store, **over: Any) -> 
         "metadata": {"youtube-id": "abcdefghijk"},
         "part_size": PART_SIZE,
     }
-    return transfer(make_extraction(*formats), **{**options, **over})
+    return transfer(make_extraction(*formats, duration=duration), **{**options, **over})

@@ -1,0 +1,83 @@
+from datetime import timedelta
+
+import pytest
+from django.core.files.storage import FileSystemStorage
+from django.db.models.functions import Now
+
+from ingestion import chores
+from ingestion.models import Chore
+from ingestion.store import Store
+from tests.factories import make_attempt, make_video
+from videos.keys import key_stem
+
+pytestmark = pytest.mark.django_db(transaction=True)  # the chore has a thread and a connection of its own
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(FileSystemStorage(tmp_path))
+
+
+def orphan_key(video):
+    attempt = make_attempt(video=video, outcome="lost")
+    names = {"person_id": video.person_id, "person_name": video.person.name, "channel_id": "UC1", "video_id": video.external_id}
+    return f"{key_stem(**names, uuid=video.uuid, attempt_id=attempt.pk)}.mp4"
+
+
+def begin(store, key):
+    return store.begin(key, content_type="video/mp4", metadata={}, expected_size=9)
+
+
+def put(store, key):
+    upload = begin(store, key)
+    upload.put_part(1, b"123456789")
+    upload.complete(9)
+
+
+def test_a_chore_is_taken_by_one_and_then_not_before_its_time():
+    assert [chores.take("sweep", HOUR) for _ in range(3)] == [True, False, False]
+    Chore.objects.update(began_at=Now() - timedelta(minutes=59))
+    assert not chores.take("sweep", HOUR)
+    Chore.objects.update(began_at=Now() - timedelta(minutes=61))
+    assert [chores.take("sweep", HOUR) for _ in range(2)] == [True, False]
+    assert chores.take("another", HOUR)
+
+
+def test_the_bucket_is_cleaned_at_once_and_then_every_day(store, monkeypatch):
+    monkeypatch.setattr(chores, "OLDER_THAN", timedelta(0))
+    video = make_video(status="stored")
+    put(store, orphan_key(video))
+    chores.clean_now_and_then(store).join()
+    assert list(store.list_keys()) == []
+    put(store, orphan_key(video))
+    assert chores.clean_now_and_then(store) is None
+    Chore.objects.update(began_at=Now() - timedelta(hours=25))
+    chores.clean_now_and_then(store).join()
+    assert list(store.list_keys()) == []
+
+
+def test_between_only_unfinished_uploads_are_looked_for(store, monkeypatch):
+    chores.clean_now_and_then(store).join()
+    monkeypatch.setattr(chores, "OLDER_THAN", timedelta(0))
+    video = make_video(status="stored")
+    put(store, key := orphan_key(video))
+    begin(store, orphan_key(video))
+    Chore.objects.update(began_at=Now() - timedelta(minutes=61))
+    chores.clean_now_and_then(store).join()
+    assert list(store.uploads()) == []
+    assert [held for held, _ in store.list_keys()] == [key]
+
+
+def test_what_is_younger_than_an_hour_stays(store):
+    key = orphan_key(make_video(status="stored"))
+    put(store, key)
+    chores.clean_now_and_then(store).join()
+    assert [held for held, _ in store.list_keys()] == [key]
+
+
+def test_a_storage_that_does_not_answer_is_left_for_the_next_time(store, monkeypatch, caplog):
+    monkeypatch.setattr(Store, "objects", lambda self, prefix="": (_ for _ in ()).throw(chores.ArchiveError("storage", "away")))
+    chores.clean_now_and_then(store).join()
+    assert "the storage was not cleaned" in caplog.text
