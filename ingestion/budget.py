@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, error
+from ingestion.errors import STORAGE_KINDS, ArchiveError, DeferredError, FleetError, PermanentError, error
 from ingestion.models import Budget, Limits
 
 LONGEST_OPENING = timedelta(days=1)
@@ -150,8 +150,8 @@ def note_probe() -> None:
 
 
 def note_answer(failure: ArchiveError) -> None:
-    """A video that YouTube says is private, or not shown yet, is an answer as good as any."""
-    if isinstance(failure, PermanentError | DeferredError) and failure.kind != "budget_spent":
+    """A video that YouTube says is private, or not shown yet, is an answer as good as any; what the storage says is none."""
+    if isinstance(failure, PermanentError | DeferredError) and failure.kind not in ("budget_spent", *STORAGE_KINDS):
         accepted()
 
 

@@ -11,7 +11,7 @@ from django.core.checks import register
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from ingestion.errors import ArchiveError
+from ingestion.errors import ArchiveError, advice_for
 from massdl_site import env
 
 OLDEST_YTDLP = timedelta(days=180)
@@ -21,6 +21,7 @@ FIX_BROKER = {
     "sqs": "Check MASSDL_SQS_REGION, MASSDL_QUEUE_PREFIX and the keys, which must allow sqs:GetQueueUrl, CreateQueue, "
     "GetQueueAttributes, SendMessage, ReceiveMessage and DeleteMessage; or unset MASSDL_BROKER to use PostgreSQL.",
 }
+FIX_STORAGE = "Check MASSDL_S3_BUCKET, AWS_S3_ENDPOINT_URL and the AWS_ keys; or MASSDL_GCS_BUCKET; or MASSDL_MEDIA_FOLDER."
 FIX_COOKIES = "Point MASSDL_COOKIES_FILE to a readable cookies.txt in Netscape's format, or unset it to go as a guest."
 
 
@@ -95,11 +96,12 @@ def broker() -> Finding:
 def storage() -> Finding:
     from ingestion.store import Store
 
-    where = f"bucket {settings.S3_BUCKET}" if settings.S3_BUCKET else f"folder {settings.MEDIA_FOLDER}"
+    bucket = settings.S3_BUCKET or settings.GCS_BUCKET
+    where = f"bucket {bucket}" if bucket else f"folder {settings.MEDIA_FOLDER}"
     try:
         Store.default().probe()
     except ArchiveError as exc:
-        return Finding("storage", f"{where}: {exc.message}", "Check MASSDL_S3_BUCKET, AWS_S3_ENDPOINT_URL and the AWS_ keys.")
+        return Finding("storage", f"{where}: {exc.message}", FIX_STORAGE if exc.kind == "misconfigured" else advice_for(exc.kind))
     return Finding("storage", f"{where}: written, read and deleted a probe")
 
 

@@ -86,7 +86,7 @@ TREATMENTS: dict[str, Treatment] = {
             GOES_ON,
             ASKING,
         ),
-        Treatment("deferred", "It is too early: it waits for its time, an hour where nobody said when.", "None is spent.", GOES_ON, ASKING),
+        Treatment("deferred", "Not now: it waits for its time, an hour where nobody said when.", "None is spent.", GOES_ON, ASKING),
         Treatment(
             "transient",
             "It is tried again after a wait that doubles each time. When its attempts are spent, it is failed.",
@@ -174,7 +174,51 @@ KINDS: dict[str, Kind] = {
         Kind("incomplete", TransientError, "Fewer bytes arrived than were announced.", "Retry; if it stays, look at the network."),
         Kind("forbidden", TransientError, "YouTube refused the media file.", "Retry; if many fail so, update yt-dlp."),
         Kind("no_formats", TransientError, "YouTube offered nothing that can be downloaded.", "Update yt-dlp, then retry."),
-        Kind("storage", TransientError, "The storage did not take the file.", "Look at the S3 server's state and space, then retry."),
+        Kind(
+            "degraded",
+            TransientError,
+            "YouTube offered only a small picture this time, or a part of the video.",
+            "Retry later; if it stays, update yt-dlp. To store what is offered, begin a session with a lower quality and --retry-failed.",
+        ),
+        Kind(
+            "storage",
+            TransientError,
+            "The storage did not take the file, or has it otherwise than it was sent.",
+            "Retry; if it stays, look at the storage's own log with the raw line.",
+        ),
+        Kind(
+            "storage_throttled",
+            DeferredError,
+            "The storage asks us to slow down.",
+            "Nothing to do: it is tried again within a minute. If it stays, lower MASSDL_PARTS_IN_FLIGHT or MASSDL_DOWNLOAD_WORKERS.",
+        ),
+        Kind(
+            "storage_unreachable",
+            DeferredError,
+            "The storage does not answer, or not as it should.",
+            "Start it, or mend the network to it: it is tried again each minute. If it never answered, correct AWS_S3_ENDPOINT_URL.",
+        ),
+        Kind(
+            "storage_credentials",
+            SetupError,
+            "The storage does not let us in: keys that are unknown, expired or not allowed this, or a wrong clock.",
+            "Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Google: GOOGLE_APPLICATION_CREDENTIALS), the rights that the raw "
+            "line names, or the clock, then resume the session.",
+        ),
+        Kind(
+            "storage_missing",
+            SetupError,
+            "There is no such bucket or folder.",
+            "Create it, or correct MASSDL_S3_BUCKET, AWS_DEFAULT_REGION and AWS_S3_ENDPOINT_URL (Google: MASSDL_GCS_BUCKET; a folder: "
+            "MASSDL_MEDIA_FOLDER), then resume the session.",
+        ),
+        Kind(
+            "storage_full",
+            SetupError,
+            "The storage has no room left.",
+            "Make room or raise its quota, or name another place in MASSDL_S3_BUCKET, MASSDL_GCS_BUCKET or MASSDL_MEDIA_FOLDER, then "
+            "resume the session.",
+        ),
         Kind("media", TransientError, "The file could not be put together.", "Retry; if it stays, report it with the raw line."),
         Kind("lost", TransientError, "The worker died in the middle of it.", "Look at the workers' logs and memory, then retry."),
         Kind(
@@ -214,6 +258,10 @@ KINDS: dict[str, Kind] = {
         Kind("cancelled", StaffError, "Somebody cancelled it.", "Retry it to have it downloaded after all."),
     )
 }
+
+
+STORAGE_KINDS = tuple(slug for slug in KINDS if slug.split("_")[0] == "storage")
+"""What only the storage can be the reason of; nothing is said of YouTube by them."""
 
 
 def error(kind: str, message: str = "", *, not_before: datetime | None = None) -> ArchiveError:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import dj_database_url
@@ -141,7 +142,7 @@ DATABASES = {
 
 # --- Object storage ---------------------------------------------------------------------------------------------------
 env.group("Object storage")
-S3_BUCKET = env.text("MASSDL_S3_BUCKET", meaning="Bucket for the videos. Unset: a local folder instead.")
+S3_BUCKET = env.text("MASSDL_S3_BUCKET", meaning="Bucket for the videos in S3. With none in Google's either: a local folder.")
 S3_ENDPOINT_URL = env.address(
     "AWS_S3_ENDPOINT_URL", schemes=("http", "https"), meaning="Address of an S3 server other than AWS, such as http://storage:8333."
 )
@@ -160,6 +161,17 @@ S3_PARTS_IN_ORDER = env.flag(
     "MASSDL_S3_PARTS_IN_ORDER", False, meaning="The S3 server wants the parts of an upload one after the other (rclone serve s3)."
 )
 PARTS_IN_FLIGHT = env.whole("MASSDL_PARTS_IN_FLIGHT", 4, at_least=1, meaning="Parts of one video sent to the bucket at the same time.")
+GCS_BUCKET = env.text("MASSDL_GCS_BUCKET", meaning="Bucket for the videos in Google Cloud Storage, instead of one in S3.")
+GCS_PREFIX = env.text("MASSDL_GCS_PREFIX", "", meaning="Put before every object key in Google's bucket, such as archive/.")
+# these two are read by Google's own library
+GCS_CREDENTIALS_FILE = env.text(
+    "GOOGLE_APPLICATION_CREDENTIALS", meaning="File of Google's service account; unset: Google's own search (the machine's account)."
+)
+GCS_EMULATOR = env.address(
+    "STORAGE_EMULATOR_HOST", schemes=("http", "https"), meaning="Address of a stand-in for Google Cloud Storage, asked without credentials."
+)
+if S3_BUCKET and GCS_BUCKET:
+    raise ImproperlyConfigured("MASSDL_S3_BUCKET and MASSDL_GCS_BUCKET are both set; allowed: one of them.")
 MEDIA_FOLDER = Path(
     env.text("MASSDL_MEDIA_FOLDER", str(VAR_DIR / "videos"), shown="var/videos", meaning="Where videos go when no bucket is set.")
 )
@@ -170,7 +182,12 @@ def _addressing_style() -> str:
     return "path" if S3_ADDRESSING_STYLE == "auto" and S3_ENDPOINT_URL else S3_ADDRESSING_STYLE
 
 
+LINKS_LAST = timedelta(hours=6)
+
+
 def _videos_storage() -> dict:
+    if GCS_BUCKET:
+        return {"BACKEND": "storages.backends.gcloud.GoogleCloudStorage", "OPTIONS": _google_options()}
     if not S3_BUCKET:
         return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_FOLDER}}
     from botocore.config import Config
@@ -187,7 +204,7 @@ def _videos_storage() -> dict:
             "location": S3_PREFIX,
             "default_acl": None,
             "file_overwrite": True,  # keys carry the attempt's id: nothing is ever overwritten
-            "querystring_expire": 6 * 3600,
+            "querystring_expire": int(LINKS_LAST.total_seconds()),
             "client_config": Config(
                 s3={"addressing_style": _addressing_style(), "payload_signing_enabled": False},
                 signature_version="s3v4",
@@ -200,6 +217,18 @@ def _videos_storage() -> dict:
                 read_timeout=60,
             ),
         },
+    }
+
+
+def _google_options() -> dict:
+    return {
+        "bucket_name": GCS_BUCKET,
+        "location": GCS_PREFIX,
+        "default_acl": None,
+        "file_overwrite": True,  # keys carry the attempt's id: nothing is ever overwritten
+        "expiration": LINKS_LAST,
+        # a machine's own account has no key to sign links with: Google signs for it
+        "iam_sign_blob": not GCS_CREDENTIALS_FILE and not GCS_EMULATOR,
     }
 
 

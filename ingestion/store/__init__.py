@@ -1,8 +1,13 @@
 """The only writer of objects: whole and checked, or not there at all.
 
 An object goes in by parts of one size, in any order, with a CRC-32 sent along and a SHA-256 kept for each; it appears
-when the last step, `Upload.complete`, has compared sizes. Exceptions of S3 and of the file system leave here as
-SetupError (`misconfigured`: keys, bucket, rights) or TransientError (`storage`: outage, throttling, space).
+when the last step, `Upload.complete`, has compared sizes. Small ones go in by `Store.put`, at once.
+
+Exceptions of S3, of Google Cloud Storage and of the file system leave here as an ArchiveError of a storage's kind:
+
+    storage_credentials, storage_missing, storage_full    SetupError: the session stops, with the setting to correct
+    storage_throttled, storage_unreachable                DeferredError: within a minute, no attempt is spent
+    storage                                               TransientError: this one object
 """
 
 import copy
@@ -18,13 +23,14 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-from ingestion.errors import SetupError, TransientError
+from ingestion.errors import DeferredError, SetupError, TransientError
 from ingestion.store.checksums import Part, Stored, composite
-from ingestion.store.contents import OpenUpload, StoredObject
+from ingestion.store.contents import OpenUpload, StoredObject, StoredRange
 from ingestion.store.folder import FolderPlace
 from ingestion.store.pieces import FilePiece
+from ingestion.store.policies import Policy
 from ingestion.store.s3 import S3Place, S3Storage
-from ingestion.store.upload import OnState, State, Upload, part_size_for
+from ingestion.store.upload import SMALLEST_PART, OnState, State, Upload, part_size_for
 
 __all__ = [
     "PROBE",
@@ -32,29 +38,30 @@ __all__ = [
     "OnState",
     "OpenUpload",
     "Part",
+    "Policy",
     "State",
     "Store",
     "Stored",
     "StoredObject",
+    "StoredRange",
     "Upload",
     "part_size_for",
 ]
 
 READ_SIZE = 1 << 20
+GOOGLE = "storages.backends.gcloud"
 PROBE = "massdl-probe-"
 """What the keys of `Store.probe` begin with."""
 
 
 class Store:
-    """Videos' objects in one Django storage: a bucket (S3Storage) or a folder (FileSystemStorage)."""
+    """Videos' objects in one Django storage: a bucket (S3Storage, GoogleCloudStorage) or a folder (FileSystemStorage).
+
+    Raises SetupError for any other, and for a bucket that no credentials are found for.
+    """
 
     def __init__(self, storage: Storage, *, in_order: bool = False):
-        if isinstance(storage, S3Storage):
-            self._place = S3Place(storage, in_order=in_order)
-        elif isinstance(storage, FileSystemStorage):
-            self._place = FolderPlace(storage)
-        else:
-            raise SetupError("misconfigured", f"Videos cannot be kept in {type(storage).__name__}: use S3Storage or FileSystemStorage.")
+        self._place = _place_of(storage, in_order=in_order)
 
     @classmethod
     def default(cls) -> "Store":
@@ -65,6 +72,18 @@ class Store:
     def in_order(self) -> bool:
         """Parts go in one after the other, from the first to the last."""
         return self._place.in_order
+
+    def check(self) -> None:
+        """Whether the storage answers, lets us in and is there at all, by one request that changes nothing.
+
+        Raises DeferredError (`storage_unreachable`, `storage_throttled`) or SetupError (`storage_credentials`,
+        `storage_missing`, `storage_full`).
+        """
+        self._place.check()
+
+    def policy(self, days: int) -> Policy:
+        """The rule by which the storage itself ends uploads that are older than `days`."""
+        return self._place.policy(days)
 
     def begin(
         self,
@@ -112,6 +131,24 @@ class Store:
         """The object's bytes, to `read` and to `close`."""
         return self._place.open(key)
 
+    def open_range(self, key: str, first: int, last: int) -> StoredRange:
+        """Bytes first..last of an object, both included; fewer where it ends before. Raises TransientError (`storage`) when
+        it has no byte `first`, or is not there."""
+        return self._place.open_range(key, first, last)
+
+    def put(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> Stored:
+        """Store a small object by one request, under its whole name or not at all; as one part, whatever its size.
+
+        Raises TransientError (`storage`), with the object gone, when the storage holds another size, and what it raises.
+        """
+        parts = [Part.of(data)] if data else []
+        self._place.put(key, data, Part.of(data), content_type=content_type, metadata=metadata)
+        held = self.size(key)
+        if held != len(data):
+            self.delete(key)
+            raise TransientError("storage", f"{key}: {held} bytes stored of {len(data)}")
+        return Stored.of(key, parts, max(SMALLEST_PART, len(data)))
+
     def list_keys(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Every object whose key begins with `prefix`, and its size."""
         return ((held.key, held.size) for held in self.objects(prefix))
@@ -121,7 +158,7 @@ class Store:
         return self._place.objects(prefix)
 
     def uploads(self) -> Iterator[OpenUpload]:
-        """Every unfinished upload, page by page."""
+        """Every unfinished upload, page by page; none of Google Cloud Storage, which does not tell."""
         return self._place.uploads()
 
     def examine(self, key: str, part_size: int) -> Stored:
@@ -151,10 +188,23 @@ class Store:
                 raise
             seen = self.examine(key, stored.part_size)
             self.delete(key)
-        except TransientError as exc:
+        except (TransientError, DeferredError) as exc:
             raise SetupError("misconfigured", f"The storage cannot be used: start it, or correct its address. {exc.message}") from exc
         if seen != stored:
             raise SetupError("misconfigured", "The storage gave back other bytes than it was given: use another one.")
+
+
+def _place_of(storage: Storage, *, in_order: bool) -> Any:
+    if isinstance(storage, S3Storage):
+        return S3Place(storage, in_order=in_order)
+    if isinstance(storage, FileSystemStorage):
+        return FolderPlace(storage)
+    if any(cls.__module__ == GOOGLE for cls in type(storage).__mro__):
+        from ingestion.store.gcs import GcsPlace  # with libraries that fill tens of megabytes
+
+        return GcsPlace(storage)
+    kinds = "S3Storage, GoogleCloudStorage or FileSystemStorage"
+    raise SetupError("misconfigured", f"Videos cannot be kept in {type(storage).__name__}: use {kinds}.")
 
 
 @lru_cache(maxsize=1)

@@ -1,75 +1,94 @@
 """Exceptions of S3 and of the file system, mapped to ours where they arise."""
 
 import errno
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    InvalidRegionError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore import exceptions as boto
 
-from ingestion.errors import ArchiveError, SetupError, TransientError
+from ingestion.errors import ArchiveError, error
+from ingestion.store.codes import meaning_of
 
 MISSING_UPLOAD = "NoSuchUpload"
-_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-_SENTENCES = {
-    "NoSuchBucket": "There is no such bucket: create it, or correct MASSDL_S3_BUCKET.",
-    "InvalidBucketName": "The bucket's name is not allowed: correct MASSDL_S3_BUCKET.",
-    "InvalidAccessKeyId": "The S3 server does not know the access key: correct AWS_ACCESS_KEY_ID.",
-    "SignatureDoesNotMatch": "The S3 server refused the signature: correct AWS_SECRET_ACCESS_KEY.",
-    "ExpiredToken": "The S3 credentials ran out: renew AWS_SESSION_TOKEN.",
-    "InvalidToken": "The S3 server refused the session token: correct AWS_SESSION_TOKEN.",
-    "AccessDenied": "The S3 server refused: allow the access key to put, get, list, delete and abort in the bucket.",
-    "AllAccessDisabled": "The bucket is locked: ask its owner.",
-    "PermanentRedirect": "The bucket is in another region: correct AWS_DEFAULT_REGION.",
-    "AuthorizationHeaderMalformed": "The S3 server expects another region: correct AWS_DEFAULT_REGION.",
-    "RequestTimeTooSkewed": "This host's clock is wrong by minutes: set it.",
+LATER = timedelta(seconds=25)
+"""How long whatever met an outage or throttling waits at least; twice as long at most, so that not all come back at once."""
+
+_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.UnknownCredentialError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.SSOError,
+    boto.ProfileNotFound,
+)
+_UNREACHABLE = (boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrievalError)
+_ADDRESS = (boto.ParamValidationError, boto.ValidationError, boto.UnknownRegionError, boto.BaseEndpointResolverError)
+_FOLDER_KINDS = {
+    "storage_credentials": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "storage_missing": (errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.ELOOP, errno.ENODEV, errno.ENXIO),
+    "storage_full": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "storage_unreachable": (
+        *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED),
+    ),
 }
-_SAME_AS = {"403": "AccessDenied", "Forbidden": "AccessDenied", "401": "AccessDenied", "301": "PermanentRedirect"}
-_FOLDER_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+_FOLDER_ADVICE = {
+    "storage_credentials": "Let the workers write there, or correct MASSDL_MEDIA_FOLDER.",
+    "storage_missing": "Make the folder, or correct MASSDL_MEDIA_FOLDER.",
+    "storage_full": "Make room, or correct MASSDL_MEDIA_FOLDER.",
+}
+
+
+def storage_error(kind: str, message: str) -> ArchiveError:
+    """An error of `kind`; one to come back after also says when."""
+    if kind in ("storage_throttled", "storage_unreachable"):
+        return error(kind, message, not_before=datetime.now(UTC) + LATER * (1 + random.random()))
+    return error(kind, message)
 
 
 @contextmanager
 def s3_errors(doing: str) -> Iterator[None]:
-    """What S3 raises inside becomes a SetupError (keys, bucket, region) or a TransientError (`storage`: outage, throttling)."""
+    """What S3 raises inside becomes an ArchiveError of one of the storage's kinds (`ingestion.errors.STORAGE_KINDS`)."""
     try:
         yield
-    except ClientError as exc:
+    except boto.ClientError as exc:
         raise _refusal(doing, exc) from exc
     except _CREDENTIALS as exc:
-        raise SetupError("misconfigured", "No S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from exc
-    except (ParamValidationError, InvalidRegionError) as exc:
-        raise SetupError("misconfigured", f"{doing}: boto3 refused the request, correct the S3 settings: {exc}") from exc
-    except BotoCoreError as exc:
-        raise TransientError("storage", f"{doing}: {exc}") from exc
+        sentence = "No S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        raise storage_error("storage_credentials", f"{sentence} ({doing}: {type(exc).__name__})") from exc
+    except _ADDRESS as exc:
+        sentence = f"boto3 refused the request: correct the bucket, the region and the address of the S3 settings. ({doing}: {exc})"
+        raise storage_error("storage_missing", sentence) from exc
+    except _UNREACHABLE as exc:
+        raise storage_error("storage_unreachable", f"{doing}: {exc}") from exc
+    except boto.BotoCoreError as exc:
+        raise storage_error("storage", f"{doing}: {exc}") from exc
 
 
 @contextmanager
 def folder_errors(doing: str) -> Iterator[None]:
-    """What the file system raises inside becomes a SetupError (rights) or a TransientError (`storage`: space, input/output)."""
+    """What the file system raises inside becomes an ArchiveError of one of the storage's kinds."""
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FOLDER_ERRORS:
-            raise SetupError("misconfigured", f"{doing}: {exc}. Let the workers write there, or correct MASSDL_MEDIA_FOLDER.") from exc
-        raise TransientError("storage", f"{doing}: {exc}") from exc
+        kind = next((kind for kind, numbers in _FOLDER_KINDS.items() if exc.errno in numbers), "storage")
+        raise storage_error(kind, " ".join(filter(None, [f"{doing}: {exc}.", _FOLDER_ADVICE.get(kind)]))) from exc
 
 
 def code_of(exc: BaseException | None) -> str:
     """S3's error code of a ClientError, or of the one an ArchiveError came from; else empty."""
     cause = exc.__cause__ if isinstance(exc, ArchiveError) else exc
-    return cause.response.get("Error", {}).get("Code", "") if isinstance(cause, ClientError) else ""
+    return cause.response.get("Error", {}).get("Code", "") if isinstance(cause, boto.ClientError) else ""
 
 
-def _refusal(doing: str, exc: ClientError) -> ArchiveError:
-    code = code_of(exc)
-    sentence = _SENTENCES.get(_SAME_AS.get(code, code))
-    if sentence:
-        return SetupError("misconfigured", f"{sentence} ({doing}: {exc})")
-    return TransientError("storage", f"{doing}: {exc}")
+def status_of(exc: boto.ClientError) -> int | None:
+    return exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+
+
+def _refusal(doing: str, exc: boto.ClientError) -> ArchiveError:
+    kind, sentence = meaning_of(code_of(exc), status_of(exc))
+    return storage_error(kind, f"{sentence} ({doing}: {exc})" if sentence else f"{doing}: {exc}")

@@ -10,11 +10,12 @@ from functools import reduce
 from ingestion.store.pieces import Data, blocks_of
 
 CRC32_POLYNOMIAL = 0xEDB88320
+CRC32C_POLYNOMIAL = 0x82F63B78
 
 
 @dataclass(frozen=True)
 class Part:
-    """One stored part: its size in bytes, CRC-32, SHA-256 (base64) and what the storage called it."""
+    """One part: its size in bytes, CRC-32, SHA-256 (base64) and by what the storage knows it: S3's ETag, Google's CRC-32C."""
 
     size: int
     crc32: int
@@ -65,9 +66,9 @@ def crc32_header(crc32: int) -> str:
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
-def combine_crc32(first: int, second: int, second_size: int) -> int:
+def combine_crc32(first: int, second: int, second_size: int, polynomial: int = CRC32_POLYNOMIAL) -> int:
     """CRC-32 of two pieces put together, from theirs and the size of the second in bytes (zlib's crc32_combine)."""
-    one_bit = [CRC32_POLYNOMIAL, *(1 << bit for bit in range(31))]
+    one_bit = [polynomial, *(1 << bit for bit in range(31))]
     operator = _square(_square(one_bit))  # four zero bits; squared once more in the loop: one zero byte
     while second_size:
         operator = _square(operator)

@@ -1,5 +1,6 @@
 """Objects in a local folder: parts are written at their place into NAME.part, which becomes NAME when whole."""
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -9,10 +10,11 @@ from typing import IO, Any
 
 from django.core.files.storage import FileSystemStorage
 
-from ingestion.store.border import folder_errors
+from ingestion.store.border import folder_errors, storage_error
 from ingestion.store.checksums import Part, Stored
-from ingestion.store.contents import OpenUpload, StoredObject
-from ingestion.store.pieces import Data, blocks_of
+from ingestion.store.contents import OpenUpload, StoredObject, StoredRange, out_of_range
+from ingestion.store.pieces import Data, FilePiece, blocks_of
+from ingestion.store.policies import Policy, folder_policy
 from ingestion.store.upload import OnState, State, Upload
 
 UPLOAD_ID = "folder"
@@ -33,6 +35,20 @@ class FolderPlace:
     def part_path(self, key: str) -> Path:
         return Path(self.storage.path(key) + UNFINISHED)
 
+    def check(self) -> None:
+        """Makes the folder where it is missing, as the first video would."""
+        root = Path(self.storage.location)
+        with folder_errors(f"look at {root}"):
+            root.mkdir(parents=True, exist_ok=True)
+            if not os.access(root, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(root))
+            space = os.statvfs(root)
+        if space.f_blocks and not space.f_bavail:
+            raise storage_error("storage_full", f"Nothing is free in {root}: make room, or correct MASSDL_MEDIA_FOLDER.")
+
+    def policy(self, days: int) -> Policy:
+        return folder_policy(self.storage.location)
+
     def begin(self, key: str, *, part_size: int, content_type: str, metadata: Mapping[str, str], on_state: OnState | None):
         with folder_errors(f"begin {key}"):
             path = self.part_path(key)
@@ -41,9 +57,13 @@ class FolderPlace:
         return FolderUpload(self, {"upload_id": UPLOAD_ID, "key": key, "part_size": part_size}, on_state)
 
     def resume(self, state: State, on_state: OnState | None) -> "FolderUpload | None":
-        """The upload of `state`; None when its file is gone."""
-        ours = state["upload_id"] == UPLOAD_ID and self.part_path(state["key"]).exists()
-        return FolderUpload(self, state, on_state) if ours else None
+        """The upload of `state`; None when its file is gone. A part whose writer died counts when it is there as announced."""
+        path = self.part_path(state["key"])
+        if state["upload_id"] != UPLOAD_ID or not path.exists():
+            return None
+        with folder_errors(f"look for the parts of {state['key']}"):
+            found = {number: part for number, part in state.get("sending", {}).items() if _is_written(path, int(number), part, state)}
+        return FolderUpload(self, {**state, "parts": {**found, **state["parts"]}}, on_state)
 
     def abort(self, state: Mapping[str, Any]) -> None:
         with folder_errors(f"abort {state['key']}"):
@@ -63,6 +83,26 @@ class FolderPlace:
     def open(self, key: str) -> IO[bytes]:
         with folder_errors(f"open {key}"):
             return self.path(key).open("rb")
+
+    def open_range(self, key: str, first: int, last: int) -> StoredRange:
+        with folder_errors(f"read {key}"):
+            file = self.path(key).open("rb")
+            about = os.fstat(file.fileno())
+            if not 0 <= first <= last or first >= about.st_size:
+                file.close()
+                raise out_of_range(key, first, about.st_size)
+            file.seek(first)
+        last = min(last, about.st_size - 1)
+        return StoredRange(key, first, last, about.st_size, f"{about.st_mtime_ns}-{about.st_size}", file, folder_errors)
+
+    def put(self, key: str, data: bytes, part: Part, *, content_type: str, metadata: Mapping[str, str]) -> None:
+        upload = self.begin(key, part_size=max(len(data), 1), content_type=content_type, metadata=metadata, on_state=None)
+        try:
+            upload.put_part(1, data)
+            upload.complete(len(data))
+        except BaseException:
+            upload.abort()
+            raise
 
     def blocks(self, key: str, size: int) -> Iterator[bytes]:
         with folder_errors(f"read {key}"), self.open(key) as file:
@@ -125,6 +165,15 @@ class FolderUpload(Upload):
 
     def _delete(self) -> None:
         self._place.delete(self.key)
+
+
+def _is_written(path: Path, number: int, part: Mapping[str, Any], state: State) -> bool:
+    """Whether the announced part is in the file, byte for byte. A crash may have left any of its pages behind."""
+    offset = (number - 1) * state["part_size"]
+    if path.stat().st_size < offset + part["size"]:
+        return False
+    with path.open("rb") as file:
+        return Part.of(FilePiece(file.fileno(), offset, part["size"])).as_json() == part
 
 
 def _write_at(file: int, data: Data, offset: int) -> None:

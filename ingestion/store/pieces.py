@@ -42,6 +42,10 @@ class FilePiece:
         self._position += len(block)
         return block
 
+    def part(self, first: int, end: int) -> "FilePiece":
+        """Bytes first..end-1 of this piece."""
+        return FilePiece(self._file, self.offset + first, end - first)
+
     def blocks(self) -> Iterator[bytes]:
         """All of it from the beginning; the position stays."""
         for position in range(0, self._size, BLOCK_SIZE):
@@ -63,3 +67,8 @@ def blocks_of(data: Data) -> Iterator[Buffer]:
         yield from data.blocks()
     else:
         yield data
+
+
+def part_of(data: Data, first: int, end: int) -> Data:
+    """Bytes first..end-1, without a copy of them."""
+    return data.part(first, end) if isinstance(data, FilePiece) else memoryview(data)[first:end]

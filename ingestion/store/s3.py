@@ -4,18 +4,21 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import IO, Any
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
+from django.utils.functional import cached_property
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
-from ingestion.errors import TransientError
-from ingestion.store.border import MISSING_UPLOAD, code_of, s3_errors
+from ingestion.errors import ArchiveError
+from ingestion.store.border import MISSING_UPLOAD, code_of, s3_errors, status_of, storage_error
 from ingestion.store.checksums import Part, Stored, crc32_header
-from ingestion.store.contents import OpenUpload, StoredObject
+from ingestion.store.contents import OpenUpload, StoredObject, StoredRange
 from ingestion.store.pieces import Data, blocks_of
+from ingestion.store.policies import Policy, s3_policy
 from ingestion.store.upload import OnState, State, Upload
 
 # Servers without checksums (Cloudflare R2 among them) say so at the begin; parts then carry Content-MD5.
@@ -36,18 +39,39 @@ class S3Place:
         """The key as the bucket knows it, below the storage's location."""
         return self.storage._normalize_name(clean_name(key))
 
+    @cached_property
+    def location(self) -> str:
+        """What all names begin with; '' or something that ends in a slash."""
+        return self.name("x")[:-1]
+
+    def check(self) -> None:
+        """A GET: the answer to a HEAD has no code in it."""
+        with s3_errors(f"look at bucket {self.bucket}"):
+            try:
+                self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.location, MaxKeys=1)
+            except ClientError as exc:
+                if code_of(exc) == "NoSuchBucket" or status_of(exc) != 404:
+                    raise
+                sentence = "There is no S3 server, or none with this bucket: correct AWS_S3_ENDPOINT_URL or MASSDL_S3_BUCKET."
+                raise storage_error("storage_missing", f"{sentence} ({exc})") from exc
+
+    def policy(self, days: int) -> Policy:
+        return s3_policy(self.bucket, self.location, days)
+
     def begin(self, key: str, *, part_size: int, content_type: str, metadata: Mapping[str, str], on_state: OnState | None) -> "S3Upload":
-        parameters = {
+        with s3_errors(f"begin {key}"):
+            upload_id, checksums = self._create(self._parameters(key, content_type, metadata))
+        state = {"upload_id": upload_id, "key": key, "part_size": part_size, "checksums": checksums}
+        return S3Upload(self, state, on_state)
+
+    def _parameters(self, key: str, content_type: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+        return {
             **self.storage.get_object_parameters(key),
             "ContentType": content_type,
             "Metadata": {name: _ascii(value) for name, value in metadata.items()},
             "Bucket": self.bucket,
             "Key": self.name(key),
         }
-        with s3_errors(f"begin {key}"):
-            upload_id, checksums = self._create(parameters)
-        state = {"upload_id": upload_id, "key": key, "part_size": part_size, "checksums": checksums}
-        return S3Upload(self, state, on_state)
 
     def _create(self, parameters: Mapping[str, Any]) -> tuple[str, bool]:
         try:
@@ -59,16 +83,20 @@ class S3Place:
         return self.client.create_multipart_upload(**parameters)["UploadId"], False
 
     def resume(self, state: State, on_state: OnState | None) -> "S3Upload | None":
-        """The upload of `state` with the parts the bucket still has; None when it is gone."""
+        """The upload of `state` with the parts the bucket has; None when it is gone. A part whose sender died before it
+        could say that it had arrived counts too, when it is the one that was announced."""
         listing = self.client.get_paginator("list_parts").paginate(**self.upload_names(state))
         try:
             with s3_errors(f"look for the parts of {state['key']}"):
                 held = {str(part["PartNumber"]): part for page in listing for part in page.get("Parts", ())}
-        except TransientError as exc:
+        except ArchiveError as exc:
             if code_of(exc) == MISSING_UPLOAD:
                 return None
             raise
         known = {number: part for number, part in state["parts"].items() if _same(part, held.get(number))}
+        for number, part in state.get("sending", {}).items():
+            if number not in known and _is_announced(part, held.get(number)):
+                known[number] = {**part, "etag": held[number]["ETag"]}
         return S3Upload(self, {**state, "parts": known}, on_state)
 
     def upload_names(self, state: Mapping[str, Any]) -> dict[str, str]:
@@ -78,7 +106,7 @@ class S3Place:
         try:
             with s3_errors(f"abort {state['key']}"):
                 self.client.abort_multipart_upload(**self.upload_names(state))
-        except TransientError as exc:
+        except ArchiveError as exc:
             if code_of(exc) != MISSING_UPLOAD:
                 raise
 
@@ -104,8 +132,25 @@ class S3Place:
             while block := body.read(size):
                 yield block
 
+    def open_range(self, key: str, first: int, last: int) -> StoredRange:
+        with s3_errors(f"read {key}"):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.name(key), Range=f"bytes={first}-{last}")
+        place, _, total = answer["ContentRange"].removeprefix("bytes ").partition("/")
+        first, last = map(int, place.split("-"))
+        return StoredRange(key, first, last, int(total), answer["ETag"], answer["Body"], s3_errors)
+
+    def put(self, key: str, data: bytes, part: Part, *, content_type: str, metadata: Mapping[str, str]) -> None:
+        parameters = self._parameters(key, content_type, metadata)
+        with s3_errors(f"put {key}"):
+            try:
+                self.client.put_object(**parameters, Body=data, ChecksumCRC32=crc32_header(part.crc32))
+            except ClientError as exc:
+                if code_of(exc) not in NO_CHECKSUMS:
+                    raise
+                self.client.put_object(**parameters, Body=data, ContentMD5=_in_base64(_md5(data)))
+
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        location = self.name("x")[:-1]
+        location = self.location
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=location + prefix)
         with s3_errors("list the bucket"):
             for page in pages:
@@ -114,14 +159,14 @@ class S3Place:
 
     def uploads(self) -> Iterator[OpenUpload]:
         """As old as their beginning."""
-        location = self.name("x")[:-1]
+        location = self.location
         pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=location)
         try:
             with s3_errors("list the unfinished uploads"):
                 for page in pages:
                     for entry in page.get("Uploads", ()):
                         yield OpenUpload(entry["Key"].removeprefix(location), entry["UploadId"], entry["Initiated"])
-        except TransientError as exc:
+        except ArchiveError as exc:
             if code_of(exc) != MISSING_UPLOAD:  # how rclone says that there is none
                 raise
 
@@ -133,16 +178,24 @@ class S3Upload(Upload):
         super().__init__(state, on_state=on_state, in_order=place.in_order)
         self._place = place
         self._checksums: bool = state["checksums"]
+        self._are_listed = False  # the server has told a part's CRC-32, and will when it lists the parts
         self._names = place.upload_names(state)
 
     @property
     def state(self) -> State:
         return {**super().state, "checksums": self._checksums}
 
+    def _announced(self, data: Data) -> Part:
+        """With the MD5 that most servers use as the ETag, where they would not tell the CRC-32 either."""
+        part = Part.of(data)
+        return part if self._are_listed else replace(part, etag=f'"{_md5(data)}"')
+
     def _put(self, number: int, data: Data, part: Part) -> str:
-        check = {"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {"ContentMD5": _md5(data)}
+        check = {"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {"ContentMD5": _in_base64(part.etag.strip('"'))}
         with s3_errors(f"part {number} of {self.key}"):
-            return self._place.client.upload_part(**self._names, PartNumber=number, Body=data, **check)["ETag"]
+            answer = self._place.client.upload_part(**self._names, PartNumber=number, Body=data, **check)
+        self._are_listed = self._checksums and "ChecksumCRC32" in answer
+        return answer["ETag"]
 
     def _complete(self, parts: list[Part], stored: Stored) -> None:
         listed = [{"PartNumber": number, **self._claim(part)} for number, part in enumerate(parts, 1)]
@@ -150,7 +203,7 @@ class S3Upload(Upload):
         try:
             with s3_errors(f"complete {self.key}"):
                 self._place.client.complete_multipart_upload(**self._names, MultipartUpload={"Parts": listed}, **whole)
-        except TransientError as exc:
+        except ArchiveError as exc:
             # The answer to an earlier try was lost: the key is this upload's own, its size is compared next.
             if code_of(exc) != MISSING_UPLOAD or self._size_held() != stored.size:
                 raise
@@ -172,11 +225,22 @@ def _same(known: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:
     return held is not None and (held["ETag"], held["Size"]) == (known["etag"], known["size"])
 
 
+def _is_announced(announced: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:
+    """By the CRC-32 where the server lists it, else by the ETag, which is the MD5 unless the server encrypts with a key."""
+    if held is None or held["Size"] != announced["size"]:
+        return False
+    return held.get("ChecksumCRC32") == crc32_header(announced["crc32"]) or held["ETag"] == announced["etag"]
+
+
 def _md5(data: Data) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     for block in blocks_of(data):
         digest.update(block)
-    return base64.b64encode(digest.digest()).decode()
+    return digest.hexdigest()
+
+
+def _in_base64(digits: str) -> str:
+    return base64.b64encode(bytes.fromhex(digits)).decode()
 
 
 def _ascii(value: str) -> str:

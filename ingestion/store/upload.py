@@ -1,9 +1,10 @@
-"""One object on its way into the storage, part by part; what S3 and a local folder have in common."""
+"""One object on its way into the storage, part by part; what all storages have in common."""
 
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ingestion.errors import TransientError
@@ -42,11 +43,12 @@ class Upload(ABC):
         self.upload_id: str = state["upload_id"]
         self.facts: dict[str, Any] = dict(state.get("facts") or {})
         self._parts = {int(number): Part(**part) for number, part in state.get("parts", {}).items()}
+        self._sending: dict[int, Part] = {}
         self._on_state = on_state
         self._in_order = in_order
         self._turn = threading.Condition()
         self._left = False
-        self._kept: tuple[int, dict[str, Any]] | None = None  # parts and facts of the state that was handed over last
+        self._kept: tuple[int, frozenset[int], dict[str, Any]] | None = None  # what makes the state that was handed over last
 
     @property
     def parts(self) -> Mapping[int, Part]:
@@ -56,26 +58,34 @@ class Upload(ABC):
 
     @property
     def state(self) -> State:
-        """Plain data that `Store.begin` and `Store.abort` understand."""
+        """Plain data that `Store.begin` and `Store.abort` understand.
+
+        `sending` are parts on their way: one that the storage has taken when its sender dies is taken over by the next.
+        """
+        with self._turn:
+            parts, sending = dict(self._parts), dict(self._sending)
         return {
             "upload_id": self.upload_id,
             "key": self.key,
             "part_size": self.part_size,
             "facts": dict(self.facts),
-            "parts": {str(number): part.as_json() for number, part in sorted(self.parts.items())},
+            "parts": _as_json(parts),
+            "sending": _as_json(sending),
         }
 
     def put_part(self, number: int, data: Data) -> Part:
         """Send one part and return once it is stored. On a storage that wants order it waits for the parts before.
 
-        Raises TransientError (`storage`) or SetupError; after `leave` or `abort` always TransientError.
+        Raises an ArchiveError of a storage's kind; after `leave` or `abort` always TransientError.
         """
         with self._in_turn(number):
-            part = Part.of(data)
-            etag = self._put(number, data, part)
-            part = Part(part.size, part.crc32, part.sha256, etag)
+            part = self._announced(data)
+            with self._turn:
+                self._sending[number] = part
+            part = replace(part, etag=self._put(number, data, part))  # one that fails may have arrived all the same
             with self._turn:
                 self._parts[number] = part
+                del self._sending[number]
             return part
 
     def keep_state(self) -> None:
@@ -83,7 +93,7 @@ class Upload(ABC):
         if self._on_state is None:
             return
         with self._turn:
-            now = (len(self._parts), dict(self.facts))
+            now = (len(self._parts), frozenset(self._sending), dict(self.facts))
         if now != self._kept:
             self._on_state(self.state)
             self._kept = now
@@ -91,7 +101,7 @@ class Upload(ABC):
     def complete(self, size: int) -> Stored:
         """Make the object appear; `size` is what the caller knows to have sent.
 
-        Raises TransientError (`storage`), with the object gone, when the storage holds anything else.
+        Raises TransientError (`storage`), with the object gone, when the storage holds anything else, and what it raises.
         """
         parts = self._in_sequence(size)
         stored = Stored.of(self.key, parts, self.part_size)
@@ -135,9 +145,13 @@ class Upload(ABC):
             raise TransientError("incomplete", f"{self.key}: parts {sorted(self.parts)} do not make up {size} bytes")
         return parts
 
+    def _announced(self, data: Data) -> Part:
+        """The part before it is sent; its `etag` is the one to expect, '' where nobody knows."""
+        return Part.of(data)
+
     @abstractmethod
     def _put(self, number: int, data: Data, part: Part) -> str:
-        """Store the bytes of a part; returns the storage's own name of it."""
+        """Store the bytes of a part; returns by what the storage knows it."""
 
     @abstractmethod
     def _complete(self, parts: list[Part], stored: Stored) -> None: ...
@@ -150,3 +164,7 @@ class Upload(ABC):
 
     @abstractmethod
     def _delete(self) -> None: ...
+
+
+def _as_json(parts: Mapping[int, Part]) -> dict[str, dict]:
+    return {str(number): part.as_json() for number, part in sorted(parts.items())}

@@ -22,7 +22,15 @@ logger = logging.getLogger(__name__)
 
 NOT_TO_RESUME = ("incomplete", "media")
 """Kinds that put in doubt what was stored so far."""
-CONTENT_TYPES = {"mp4": "video/mp4", "m4a": "audio/mp4", "webm": "video/webm", "mkv": "video/x-matroska", "ts": "video/mp2t"}
+CONTENT_TYPES = {
+    "mp4": "video/mp4",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "webm": "video/webm",
+    "mkv": "video/x-matroska",
+    "ts": "video/mp2t",
+}
 TOLERANCE = 0.03
 FIXED_TOLERANCE = 256 << 10
 

@@ -24,7 +24,7 @@ from ingestion.extraction import Extraction, MediaFormat
 from ingestion.streams import index
 
 MIB = 1 << 20
-INDEX_MEMORY_LIMIT = 32 * MIB
+INDEX_MEMORY_LIMIT = 48 * MIB
 INDEX_MEMORY_PER_PACKET = 75  # bytes that ffmpeg 9 takes, measured; 28 MiB for an hour of 60 pictures and 50 pieces of sound a second
 INDEX_FIXED = 128 << 10
 INDEX_PER_PACKET = 24  # bytes: size, two times, place

@@ -61,8 +61,9 @@ def _store_tracks(job: Job, begun: "_Begun") -> Transferred:
 
 
 def _counted(job: Job, start: int, whole: int) -> Job:
-    """Its progress goes on from `start`: every byte is moved twice, and staff see one way."""
-    return replace(job, progress=lambda done, _: job.progress(start + done, whole))
+    """Its progress goes on from `start`: every byte is moved twice, and staff see one way. ffmpeg may have to begin anew, which
+    stands still here."""
+    return replace(job, progress=lambda done, _: job.progress(min(start + done, whole), whole))
 
 
 def _track(job: Job, begun: "_Begun", role: str, media: MediaFormat, meter: Meter) -> Stored:

@@ -10,20 +10,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 from django.db.models.functions import Now
+from django.test import override_settings
 from django.utils import timezone
 
 from demo.object_store import S3Server, serve_s3
 from demo.youtube_twin import Twin
 from ingestion import budget, leases, scanning, steering
 from ingestion.downloading import download
-from ingestion.errors import KINDS
+from ingestion.errors import KINDS, error
 from ingestion.heartbeat import Heartbeat
 from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from ingestion.store import Store
@@ -31,7 +32,7 @@ from ingestion.unknowns import frequent_unknowns
 from ingestion.youtube import YouTube
 from people.models import Channel
 from tests.factories import make_channel, make_session, make_video
-from tests.ingestion.media.stores import make_folder_store, make_s3_storage
+from tests.ingestion.media.stores import make_folder_store, make_s3_storage, refuse
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a download closes its connection for a while
@@ -121,6 +122,12 @@ def scenario(make: Scenario) -> Scenario:
 
 
 @scenario
+def degraded(world: World) -> Video:
+    """The least of the formats that YouTube names, where more was asked for."""
+    return world.try_again(make_video(external_id="DEGRADED___", session=make_session(options={"quality": "720p"})))
+
+
+@scenario
 def channel_missing(world: World) -> Scan:
     return world.scan("@nobodyofthatname")
 
@@ -178,8 +185,25 @@ def bucket_of(server: S3Server, name: str) -> Store:
     return Store(make_s3_storage(server.endpoint_url, name, access_key=server.access_key, secret_key=server.secret_key), in_order=True)
 
 
+def refused_by_storage(operation: str, status: int, code: str) -> Scenario:
+    """A bucket whose server takes everything but one kind of request."""
+
+    def refuse_it(world: World) -> Video:
+        server = serve_bucket(world)
+        world.store = bucket_of(server, server.bucket)
+        refuse(world.store, operation, status, code)
+        return world.download()
+
+    return refuse_it
+
+
+SCENARIOS["storage"] = refused_by_storage("UploadPart", 400, "BadDigest")
+SCENARIOS["storage_throttled"] = refused_by_storage("UploadPart", 503, "SlowDown")
+SCENARIOS["storage_full"] = refused_by_storage("CreateMultipartUpload", 507, "XMinioStorageFull")
+
+
 @scenario
-def storage(world: World) -> Video:
+def storage_unreachable(world: World) -> Video:
     """The S3 server is down."""
     server = serve_bucket(world)
     world.store = bucket_of(server, server.bucket)
@@ -188,9 +212,23 @@ def storage(world: World) -> Video:
 
 
 @scenario
-def misconfigured(world: World) -> Video:
+def storage_credentials(world: World) -> Video:
+    server = serve_bucket(world)
+    world.store = bucket_of(replace(server, secret_key="another"), server.bucket)
+    return world.download()
+
+
+@scenario
+def storage_missing(world: World) -> Video:
     """There is no such bucket."""
     world.store = bucket_of(serve_bucket(world), "nobodys-bucket")
+    return world.download()
+
+
+@scenario
+def misconfigured(world: World) -> Video:
+    """There is no ffmpeg where the settings say."""
+    world.rooms.enter_context(override_settings(FFMPEG="/nowhere/ffmpeg"))
     return world.download()
 
 
@@ -254,6 +292,8 @@ FOLLOWS = {
     "fleet": Follows("pending", 0, "refused", (-SOON, SOON), stops_all=True),
     "setup": Follows("pending", 0, "handed_back", (SOON, timedelta(minutes=2)), session="paused"),
     "staff": Follows("skipped", 0, None),
+    "storage_throttled": Follows("pending", 0, "deferred", (SOON, timedelta(minutes=2))),
+    "storage_unreachable": Follows("pending", 0, "deferred", (SOON, timedelta(minutes=2))),
     "lost": Follows("pending", 0, "lost", (BACKOFF - SOON, BACKOFF * 1.2 + SOON)),  # five deaths in a row end it, not three
 }
 
@@ -299,7 +339,7 @@ def look_at_scan(scan: Scan, follows: Follows) -> None:
 # --- beside the table -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["network", "no_formats", "unknown"])
+@pytest.mark.parametrize("kind", ["network", "no_formats", "degraded", "unknown"])
 def test_a_transient_error_fails_the_video_when_its_attempts_are_spent(world: World, kind: str):
     video = SCENARIOS[kind](world)
     for status in ("pending", "failed"):
@@ -307,6 +347,39 @@ def test_a_transient_error_fails_the_video_when_its_attempts_are_spent(world: Wo
         world.try_again(video)
         assert video.status == status
     assert (video.attempts, video.error_kind) == (3, kind)
+
+
+def test_a_small_picture_is_stored_when_staff_ask_for_no_more(world: World):
+    video = degraded(world)
+    Video.objects.update(status="failed", session=make_session(options={"quality": "360p"}))
+    Video.objects.retry()
+    assert world.try_again(video).status == "stored"
+    assert (video.height, video.error_kind) == (360, "")
+
+
+def test_an_outage_of_the_storage_fails_no_video(world: World):
+    """However often it is looked at meanwhile; when the storage is back, all attempts are left."""
+    server = serve_bucket(world)
+    world.store = bucket_of(server, server.bucket)
+    server.kill()
+    video = world.download()
+    for _ in range(6):
+        Video.objects.update(next_attempt_at=Now())
+        world.try_again(video)
+        assert (video.status, video.attempts, video.error_kind) == ("pending", 0, "storage_unreachable")
+    server.start()
+    Video.objects.update(next_attempt_at=Now())
+    assert (world.try_again(video).status, video.attempts) == ("stored", 1)
+
+
+def test_what_the_storage_says_is_no_answer_of_youtube(world: World):
+    """The breaker that half opened stays as it is until YouTube itself was asked."""
+    SCENARIOS["bot_check"](world)
+    assert budget.probe(Budget.objects.all())
+    budget.note_answer(error("storage_unreachable"))
+    assert budget.state().breaker != budget.CLOSED
+    budget.note_answer(error("upcoming"))
+    assert budget.state().breaker == budget.CLOSED
 
 
 def test_what_nobody_has_seen_before_is_stored_raw_and_counted(world: World):

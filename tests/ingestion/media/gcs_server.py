@@ -94,6 +94,10 @@ def _app(state: GcsServer) -> Flask:
             return refusal(404, "The specified bucket does not exist.", "notFound")
         return answer
 
+    @app.get("/storage/v1/b/<bucket>")
+    def about(bucket: str) -> Response:
+        return jsonify(kind="storage#bucket", name=bucket, projectNumber="1", location="EU", locationType="region")
+
     @app.get("/storage/v1/b/<bucket>/o")
     def listing(bucket: str) -> Response:
         prefix, after = request.args.get("prefix", ""), request.args.get("pageToken", "")

@@ -1,14 +1,12 @@
-import errno
 import os
 
 import pytest
-from botocore import exceptions as boto
+from botocore.exceptions import ClientError
 from django.core.files.storage import InMemoryStorage, storages
 
-from ingestion.errors import SetupError, TransientError
+from ingestion.errors import DeferredError, SetupError, TransientError
 from ingestion.store import Store
-from ingestion.store.border import folder_errors, s3_errors
-from tests.ingestion.media.stores import make_folder_store, make_s3_storage, unused_port
+from tests.ingestion.media.stores import make_folder_store, make_s3_storage, refuse, unused_port, uploads_left
 
 
 def put(store: Store, key: str, content: bytes) -> None:
@@ -39,6 +37,140 @@ def test_reading_what_is_not_there_is_an_error_of_ours(store):
         store.examine("nothing.mp4", 1000)
 
 
+def test_a_range_is_read_with_the_size_of_the_whole(store):
+    put(store, "a.mp4", b"0123456789")
+    with store.open_range("a.mp4", 2, 5) as answer:
+        assert (answer.first, answer.last, answer.total) == (2, 5, 10)
+        assert (answer.read(3), answer.read(100), answer.read(1)) == (b"234", b"5", b"")
+    with store.open_range("a.mp4", 8, 99) as answer:
+        assert (answer.last, answer.read()) == (9, b"89")
+
+
+def test_a_range_of_another_object_under_the_same_key_has_another_validator(store):
+    validators = []
+    for content in (b"one", b"another"):
+        put(store, "a.mp4", content)
+        with store.open_range("a.mp4", 0, 0) as answer:
+            validators.append(answer.validator)
+            answer.read()
+        store.delete("a.mp4")
+    assert all(validators) and len(set(validators)) == 2
+
+
+def test_a_range_that_is_not_there_is_an_error_of_the_object(store):
+    put(store, "a.mp4", b"0123456789")
+    for key, first in (("a.mp4", 10), ("nothing.mp4", 0)):
+        with pytest.raises(TransientError) as caught:
+            store.open_range(key, first, first + 5)
+        assert caught.value.kind == "storage"
+
+
+def test_a_range_that_ends_early_is_an_error_and_no_short_read(folder_store, tmp_path):
+    put(folder_store, "a.mp4", b"0123456789")
+    with folder_store.open_range("a.mp4", 0, 9) as answer:
+        os.truncate(tmp_path / "store" / "a.mp4", 4)
+        assert answer.read() == b"0123"
+        with pytest.raises(TransientError, match="6 bytes missing"):
+            answer.read()
+
+
+@pytest.mark.parametrize("content", [b"", b"small", bytes(9 << 20)], ids=["empty", "small", "more than a part"])
+def test_a_small_object_is_stored_at_once_and_known_as_any_other(content, store):
+    stored = store.put("a/clip.info.json", content, content_type="application/json", metadata={"youtube-id": "abc"})
+    assert store.examine("a/clip.info.json", stored.part_size) == stored
+    with store.open("a/clip.info.json") as body:
+        assert body.read() == content
+    assert uploads_left(store) == []
+
+
+def test_a_small_object_goes_to_a_server_without_checksums_with_its_md5(moto_store, monkeypatch):
+    client, sent = moto_store._place.client, []
+    real = client.put_object
+
+    def put_plainly(**parameters):
+        if "ChecksumCRC32" in parameters:
+            raise ClientError({"Error": {"Code": "NotImplemented"}}, "PutObject")
+        sent.append(parameters)
+        return real(**parameters)
+
+    monkeypatch.setattr(client, "put_object", put_plainly)
+    moto_store.put("a.json", b"{}", content_type="application/json", metadata={})
+    assert sent[0]["ContentMD5"] and moto_store.size("a.json") == 2
+
+
+def test_a_small_object_of_another_size_than_sent_is_removed(store, monkeypatch):
+    real = store._place.size
+    monkeypatch.setattr(store._place, "size", lambda key: real(key) and real(key) - 1)
+    with pytest.raises(TransientError, match="4 bytes stored of 5"):
+        store.put("a.json", b"small", content_type="application/json", metadata={})
+    monkeypatch.undo()
+    assert store.size("a.json") is None
+
+
+def test_a_storage_that_works_is_checked_without_a_trace(store):
+    store.check()
+    assert list(store.list_keys()) == []
+
+
+def kind_of_check(store: Store) -> str:
+    with pytest.raises((SetupError, DeferredError)) as caught:
+        store.check()
+    return caught.value.kind
+
+
+def test_a_check_tells_what_is_wrong_with_a_bucket(s3):
+    def bucket(endpoint: str = s3.endpoint_url, name: str = s3.bucket, secret: str = s3.secret_key) -> Store:
+        return Store(make_s3_storage(endpoint, name, secret_key=secret, access_key=s3.access_key))
+
+    assert kind_of_check(bucket(secret="wrong")) == "storage_credentials"
+    assert kind_of_check(bucket(name="nobodys-bucket")) == "storage_missing"
+    assert kind_of_check(bucket(endpoint=f"http://127.0.0.1:{unused_port()}")) == "storage_unreachable"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [(404, "", "storage_missing"), (503, "SlowDown", "storage_throttled"), (507, "XMinioStorageFull", "storage_full")],
+    ids=["no S3 server", "slow down", "full"],
+)
+def test_a_check_tells_what_a_server_answers(status, code, kind, moto_store):
+    refuse(moto_store, "ListObjectsV2", status, code)
+    assert kind_of_check(moto_store) == kind
+
+
+def test_a_check_is_one_request(moto_store):
+    seen = []
+    moto_store._place.client.meta.events.register("before-send.s3", lambda request, **about: seen.append(request.method))
+    moto_store.check()
+    assert seen == ["GET"]
+
+
+def test_a_check_tells_what_is_wrong_with_a_folder(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("a file, not a folder")
+    assert kind_of_check(make_folder_store(tmp_path / "file")) == "storage_missing"
+    store = make_folder_store(tmp_path / "new" / "store")
+    store.check()
+    assert (tmp_path / "new" / "store").is_dir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert kind_of_check(store) == "storage_credentials"
+    monkeypatch.undo()
+    space = list(os.statvfs(tmp_path))
+    space[3] = space[4] = 0
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(space))
+    assert kind_of_check(store) == "storage_full"
+
+
+def test_a_folder_without_room_says_so_and_leaves_no_half_object(tmp_path):
+    store = make_folder_store(tmp_path)
+    upload = store.begin("a.mp4", content_type="video/mp4", metadata={}, expected_size=5)
+    (tmp_path / "a.mp4.part").unlink()
+    (tmp_path / "a.mp4.part").symlink_to("/dev/full")
+    with pytest.raises(SetupError) as caught:
+        upload.put_part(1, b"small")
+    assert caught.value.kind == "storage_full" and "MASSDL_MEDIA_FOLDER" in caught.value.message
+    upload.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_probe_leaves_nothing(store):
     store.probe()
     assert list(store.list_keys()) == []
@@ -60,9 +192,9 @@ def test_a_server_that_does_not_answer_fails_the_probe_and_only_delays_a_video()
     store = Store(make_s3_storage(f"http://127.0.0.1:{unused_port()}", "videos"))
     with pytest.raises(SetupError, match="start it, or correct its address"):
         store.probe()
-    with pytest.raises(TransientError) as caught:
+    with pytest.raises(DeferredError) as caught:
         put(store, "a.mp4", b"1")
-    assert caught.value.kind == "storage"
+    assert caught.value.kind == "storage_unreachable"
 
 
 def test_a_folder_without_rights_fails_the_probe(tmp_path, monkeypatch):
@@ -81,47 +213,6 @@ def test_a_storage_that_gives_back_other_bytes_fails_the_probe(folder_store, mon
 def test_a_storage_of_another_kind_is_refused():
     with pytest.raises(SetupError, match="InMemoryStorage"):
         Store(InMemoryStorage())
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("NoSuchBucket", SetupError),
-        ("403", SetupError),
-        ("AccessDenied", SetupError),
-        ("ExpiredToken", SetupError),
-        ("RequestTimeTooSkewed", SetupError),
-        ("SlowDown", TransientError),
-        ("InternalError", TransientError),
-        ("ServiceUnavailable", TransientError),
-        ("BadDigest", TransientError),
-        ("NeverSeenBefore", TransientError),
-    ],
-)
-def test_refusals_of_s3_are_told_apart_by_their_code(code, expected):
-    with pytest.raises(expected), s3_errors("try"):
-        raise boto.ClientError({"Error": {"Code": code, "Message": "m"}}, "UploadPart")
-
-
-def every_boto_error() -> list[type[Exception]]:
-    found = [value for value in vars(boto).values() if isinstance(value, type) and issubclass(value, Exception)]
-    return [cls for cls in found if not issubclass(cls, (boto.ClientError, Warning)) and cls.__module__ == boto.__name__]
-
-
-def test_no_exception_of_botocore_passes_the_border():
-    about_boto_itself = {boto.UndefinedModelAttributeError, boto.MissingServiceIdError}
-    for cls in set(every_boto_error()) - about_boto_itself:
-        with pytest.raises((SetupError, TransientError)), s3_errors("try"):
-            raise cls.__new__(cls)
-
-
-@pytest.mark.parametrize(
-    ("number", "expected"),
-    [(errno.ENOSPC, TransientError), (errno.EIO, TransientError), (errno.EACCES, SetupError), (errno.EROFS, SetupError)],
-)
-def test_errors_of_the_file_system_are_told_apart(number, expected):
-    with pytest.raises(expected, match="try"), folder_errors("try"):
-        raise OSError(number, os.strerror(number))
 
 
 def test_the_default_store_is_that_of_the_settings(settings, tmp_path):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 import zlib
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -7,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from ingestion.errors import TransientError
-from ingestion.store import Store
-from tests.ingestion.media.stores import uploads_left
+from ingestion.errors import DeferredError, TransientError
+from ingestion.store import Part, Store
+from tests.ingestion.media.stores import refuse, uploads_left
 
-PART = 1000
-CONTENT = bytes(range(256)) * 17  # four parts and a shorter one
+PART = 256 << 10  # the least that Google takes
+CONTENT = random.Random(1).randbytes(4 * PART + 352)  # four parts and a shorter one
 
 
 def piece(number: int) -> bytes:
@@ -217,3 +218,89 @@ def test_s3_objects_know_what_they_are(moto_store):
     place = moto_store._place
     head = place.client.head_object(Bucket=place.bucket, Key="archive/a/b/clip.mp4")
     assert (head["ContentType"], head["Metadata"]) == ("video/mp4", {"youtube-id": "abc", "person": "Zo%C3%AB"})
+
+
+def kill_between_the_answer_and_the_record(upload, number: int) -> dict:
+    """The state that was saved while a part was on its way, and that the storage then took."""
+    saved = []
+    upload._on_state = lambda state: saved.append(json.loads(json.dumps(state)))
+    put = upload._put
+
+    def put_and_save_before(*args):
+        upload.keep_state()
+        return put(*args)
+
+    upload._put = put_and_save_before
+    upload.put_part(number, piece(number))
+    upload.leave()
+    return saved[-1]
+
+
+def test_a_part_that_arrived_as_its_sender_died_is_taken_over(store):
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    state = kill_between_the_answer_and_the_record(upload, 2)
+    assert (sorted(state["parts"]), sorted(state["sending"])) == (["1"], ["2"])
+    again = begin(store, state=state)
+    assert sorted(again.parts) == [1, 2]
+    for number in (3, 4, 5):
+        again.put_part(number, piece(number))
+    stored = again.complete(len(CONTENT))
+    assert store.examine(stored.key, PART) == stored
+    assert read(store, stored.key) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["folder", "moto", "rclone"])
+def test_a_part_that_arrived_otherwise_than_announced_is_sent_again(kind, request):
+    store = request.getfixturevalue(f"{kind}_store")
+    upload = begin(store)
+    state = kill_between_the_answer_and_the_record(upload, 1)
+    state["sending"]["1"] = Part.of(piece(2)).as_json()
+    assert dict(begin(store, state=state).parts) == {}
+
+
+def test_a_part_that_never_arrived_is_sent_again(store):
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    state = {**upload.state, "sending": {"2": Part.of(piece(2)).as_json()}}
+    assert sorted(begin(store, state=state).parts) == [1]
+
+
+def test_a_state_of_an_earlier_release_goes_on(store):
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    state = upload.state
+    del state["sending"]
+    assert sorted(begin(store, state=state).parts) == [1]
+
+
+def test_a_part_is_known_by_its_crc32_where_the_server_encrypts_and_has_no_md5(moto_store, monkeypatch):
+    upload = begin(moto_store)
+    state = kill_between_the_answer_and_the_record(upload, 1)
+    state["sending"]["1"]["etag"] = '"of the plain bytes"'
+    checksum = b64encode(zlib.crc32(piece(1)).to_bytes(4, "big")).decode()
+    held = {"PartNumber": 1, "Size": PART, "ETag": '"of the encrypted bytes"', "ChecksumCRC32": checksum}
+    monkeypatch.setattr(moto_store._place.client, "get_paginator", lambda name: Pages([{"Parts": [held]}]))
+    assert begin(moto_store, state=state).parts[1].etag == '"of the encrypted bytes"'
+
+
+class Pages(list):
+    def paginate(self, **names):
+        return self
+
+
+def test_no_md5_is_worked_out_where_the_server_tells_the_crc32(moto_store, monkeypatch):
+    client, put = moto_store._place.client, moto_store._place.client.upload_part
+    upload = begin(moto_store)
+    monkeypatch.setattr(client, "upload_part", lambda **sent: {**put(**sent), "ChecksumCRC32": sent["ChecksumCRC32"]})
+    assert upload._announced(piece(1)).etag
+    upload.put_part(1, piece(1))
+    assert not upload._announced(piece(2)).etag
+
+
+def test_a_failed_part_stays_announced_for_it_may_have_arrived(moto_store):
+    upload = begin(moto_store)
+    refuse(moto_store, "UploadPart", 503, "ServiceUnavailable")
+    with pytest.raises(DeferredError):
+        upload.put_part(1, piece(1))
+    assert (upload.state["parts"], list(upload.state["sending"])) == ({}, ["1"])
