@@ -1,0 +1,58 @@
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.film import archive, locked, make_tracks
+from tests.ingestion.media.stores import make_folder_store
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HOW_TO_GET_IT = "There is no Chromium here, and this test plays a film in one; on Debian: apt-get install chromium"
+KINDS = {"ordinary": 1 << 40, "fragments": 0}  # bytes that ffmpeg may take for the index: both, whatever the limit is
+# a quiet browser; playwright itself turns off its updates, its reports and, for root, its sandbox
+ARGUMENTS = ("--autoplay-policy=no-user-gesture-required", "--disable-gpu", "--disable-quic", "--disable-sync")
+
+
+@pytest.fixture(scope="session")
+def films(testrun_uid: str) -> dict[str, Path]:
+    """A film of two hours in a store, as each kind of MP4. Made once per run, by whichever worker needs it first."""
+    folder = settings.VAR_DIR / "films"
+    stores = {kind: folder / kind for kind in KINDS}
+    with locked(folder):
+        made_by = folder / "made-by"
+        if not made_by.exists() or made_by.read_text() != testrun_uid:
+            tracks = make_tracks(folder)
+            for kind, store in stores.items():
+                shutil.rmtree(store, ignore_errors=True)
+                archive(tracks, make_folder_store(store), index_memory_limit=KINDS[kind])
+            for track in tracks:
+                track.unlink()
+            made_by.write_text(testrun_uid)
+    return {kind: store / "film.mp4" for kind, store in stores.items()}
+
+
+@pytest.fixture(params=KINDS)
+def film(request: pytest.FixtureRequest, films: dict[str, Path]) -> Path:
+    return films[request.param]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where it is. Without one the test is skipped, with TEST_BROWSER=required it fails."""
+    for name in NAMES:
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("TEST_BROWSER") == "required":
+        pytest.fail(HOW_TO_GET_IT, pytrace=False)
+    pytest.skip(HOW_TO_GET_IT)
+
+
+@pytest.fixture
+def page(chromium: str) -> Iterator[Page]:
+    """A page of a browser of its own, with nothing cached. For one test: Django refuses its database while playwright runs."""
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser:
+        yield browser.new_page()
