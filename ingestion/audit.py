@@ -1,12 +1,13 @@
 """Rows against objects, to the byte: does the archive hold exactly what its record says?"""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ingestion.errors import KINDS, ArchiveError
 from ingestion.models import Scan
 from ingestion.store import Store
-from videos.models import Video
+from videos.models import Asset, Video
 
 
 def differences(store: Store, report: Mapping[str, Any] | None = None) -> Iterator[str]:
@@ -23,8 +24,10 @@ def differences(store: Store, report: Mapping[str, Any] | None = None) -> Iterat
 
 
 def _rows_against_objects(store: Store, objects: Mapping[str, int]) -> Iterator[str]:
-    stored = Video.objects.stored().values_list("external_id", "storage_key", "file_size", "checksum", "crc32", "part_size")
-    for name, key, size, checksum, crc32, part_size in stored.iterator(chunk_size=500):
+    columns = ("storage_key", "file_size", "checksum", "crc32", "part_size")
+    videos = Video.objects.stored().values_list("external_id", *columns).iterator(chunk_size=500)
+    assets = Asset.objects.stored().order_by().values_list("video__external_id", *columns).iterator(chunk_size=500)
+    for name, key, size, checksum, crc32, part_size in itertools.chain(videos, assets):
         if key not in objects:
             yield f"{name} is stored, but there is no object {key}"
             continue
@@ -44,6 +47,7 @@ def _object_against_row(store: Store, name: str, key: str, part_size: int, recor
 
 def _objects_without_rows(objects: Iterable[str]) -> Iterator[str]:
     known = set(Video.objects.exclude(storage_key="").values_list("storage_key", flat=True))
+    known |= set(Asset.objects.stored().order_by().values_list("storage_key", flat=True))
     for key in objects:
         if key not in known:
             yield f"the object {key} has no row"
@@ -53,6 +57,9 @@ def _failures_without_reason() -> Iterator[str]:
     for name, kind in Video.objects.retriable().exclude(status="skipped").values_list("external_id", "error_kind"):
         if kind not in KINDS:
             yield f"{name} is not stored, and its kind {kind!r} has no advice"
+    for name, kind in Asset.objects.filter(status=Asset.Status.FAILED).values_list("video__external_id", "error_kind"):
+        if kind not in KINDS:
+            yield f"an asset of {name} failed, and its kind {kind!r} has no advice"
     for scan, kind in Scan.objects.filter(state=Scan.State.FAILED).values_list("pk", "error_kind"):
         if kind not in KINDS:
             yield f"scan {scan} failed, and its kind {kind!r} has no advice"

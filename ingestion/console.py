@@ -94,6 +94,7 @@ def headline(progress: Progress) -> str:
     counts = {status: progress.videos[status] for status in ("failed", "unavailable")}
     counts |= {"running": progress.videos["downloading"], "waiting": progress.videos["pending"] - held, "held back": held}
     parts += [f"{count} {word}" for word, count in counts.items() if count]
+    parts += [f"{counted(progress.assets['pending'], 'asset')} waiting"] if progress.assets["pending"] else []
     parts += [counted_bytes(progress.bytes_stored)] if progress.bytes_stored else []
     return ", ".join([*parts, *_holds(progress)])
 
@@ -121,6 +122,7 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
         yield f"Session {number}: nothing new."
     if totals["already_stored"]:
         yield f"In the archive before: {counted(totals['already_stored'], 'video')}."
+    yield from _assets(totals)
     if progress.state in ("paused", "cancelled"):
         yield f"The session {'is paused' if progress.state == 'paused' else 'was cancelled'}. {progress.state_reason}".rstrip()
     if totals["waiting"] > totals["held_back"]:
@@ -134,6 +136,15 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
         yield "Not stored, by kind:"
         for row in report["failures"]:
             yield from _failure(row, report["channels"])
+
+
+def _assets(totals: dict[str, int]) -> Iterator[str]:
+    """Only where some were asked for."""
+    counts = {word: totals[f"assets_{word}"] for word in ("stored", "failed", "absent", "waiting")}
+    if any(counts.values()):
+        words = {"absent": "YouTube has none of", "waiting": "waiting"}
+        others = [f", {count:,} {words.get(word, word)}" for word, count in counts.items() if count and word != "stored"]
+        yield f"Beside them: {counted(counts['stored'], 'asset')} stored{''.join(others)}."
 
 
 def _waiting(report: dict[str, Any], progress: Progress) -> str:

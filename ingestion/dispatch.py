@@ -10,12 +10,12 @@ from django.db.models.functions import Now
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from ingestion import leases, orphans, schedule, turns
+from ingestion import assets, leases, orphans, schedule, turns
 from ingestion.brokers import BrokerAway
 from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, look_at_limits
 from ingestion.models import DownloadSession, Limits, Scan
 from people.models import Channel
-from videos.models import Video
+from videos.models import Asset, Video
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +77,14 @@ def tick() -> None:
     """What every supervisor does every few seconds: reap, finish sessions, start what the schedule says, wake up workers."""
     if Video.objects.abandoned().exists():
         leases.reap()
+    if Asset.objects.abandoned().exists():
+        assets.reap()
     finish_sessions()
     reopen_sessions()
     schedule.rescan_due(Limits.row())
     turns.refresh()
     top_up(DOWNLOADS, due_videos())
-    top_up(SCANS, due_scans() or orphans.are_remembered())
+    top_up(SCANS, min(due_scans() + due_assets(), MOST_WAKE_UPS) or orphans.are_remembered())
 
 
 def due_videos() -> int:
@@ -107,6 +109,11 @@ def due_scans() -> int:
     return _claimable_scans()[: 1 if room.is_probing else MOST_WAKE_UPS].count()
 
 
+def due_assets() -> int:
+    """How many videos there are whose assets `claim_assets` would give at this moment, MOST_WAKE_UPS at most."""
+    return assets.due_assets(MOST_WAKE_UPS)
+
+
 def _claimable_scans() -> QuerySet[Scan]:
     waiting = Scan.objects.filter(state=Scan.State.PENDING, next_attempt_at__lte=Now())
     abandoned = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__lt=Now())
@@ -125,15 +132,21 @@ def top_up(queue: str, due: int) -> None:
 
 
 def finish_sessions() -> int:
-    """Close running sessions that have no scan and no video left to do. Returns how many."""
+    """Close running sessions that have no scan, no video and no asset left to do. Returns how many."""
     scans = Scan.objects.filter(session=OuterRef("pk"), state__in=[Scan.State.PENDING, Scan.State.RUNNING])
     videos = Video.objects.unfinished().filter(session=OuterRef("pk"))
-    running = DownloadSession.objects.filter(~Exists(scans), ~Exists(videos), state=DownloadSession.State.RUNNING)
+    running = DownloadSession.objects.filter(~Exists(scans), ~Exists(videos), ~Exists(_owed_assets()), state=DownloadSession.State.RUNNING)
     return running.update(state=DownloadSession.State.FINISHED, finished_at=Now())
 
 
 def reopen_sessions() -> int:
-    """Run ended sessions on whose videos staff want tried again. Returns how many."""
+    """Run ended sessions on whose videos or assets staff want tried again. Returns how many."""
     videos = Video.objects.filter(session=OuterRef("pk"), status=Video.Status.PENDING)
     ended = DownloadSession.objects.filter(state__in=[DownloadSession.State.FINISHED, DownloadSession.State.CANCELLED])
-    return ended.filter(Exists(videos)).update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)
+    again = ended.filter(Exists(videos) | Exists(_owed_assets()))
+    return again.update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)
+
+
+def _owed_assets() -> QuerySet[Asset]:
+    """What a session still owes beside its videos."""
+    return Asset.objects.filter(session=OuterRef("pk"), status=Asset.Status.PENDING)

@@ -4,14 +4,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min, Q, Sum
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from ingestion import budget
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from ingestion.schedule import Hold, held_until
 from people.models import Channel
-from videos.models import Video
+from videos.models import Asset, Video
 
 SHOWN = 12
 
@@ -32,8 +33,9 @@ class Running:
 @dataclass
 class Progress:
     """A session at one moment. `videos` counts its own by status; `already_stored` and `left_alone` (by kind) were
-    known before and are not its work. `held_videos` and `held_scans` count, by reason, what staff hold back; they are
-    waiting too. `next_scan_at` and `next_video_at` are when the first of the others may be tried, None when there is none.
+    known before and are not its work; `assets` counts, by status, what it asked for beside videos, and `assets_in_work` those
+    that somebody has at this moment. `held_videos` and `held_scans` count, by reason, what staff hold back; they are
+    waiting too. `next_scan_at`, `next_video_at` and `next_asset_at` are when the first of the others may be tried, None when there is none.
     `hold` says why no download may begin at this time of the day, `requests` what YouTube may be asked."""
 
     state: str
@@ -43,11 +45,14 @@ class Progress:
     bytes_stored: int = 0
     already_stored: int = 0
     left_alone: Counter = field(default_factory=Counter)
+    assets: Counter = field(default_factory=Counter)
+    assets_in_work: int = 0
     running: list[Running] = field(default_factory=list)
     held_videos: Counter = field(default_factory=Counter)
     held_scans: Counter = field(default_factory=Counter)
     next_scan_at: datetime | None = None
     next_video_at: datetime | None = None
+    next_asset_at: datetime | None = None
     hold: Hold | None = None
     requests: budget.State | None = None
 
@@ -66,12 +71,13 @@ class Progress:
     @property
     def is_over(self) -> bool:
         """Nothing is left to do."""
-        return not self.scans_open and not self.unfinished
+        return not self.scans_open and not self.unfinished and not self.assets["pending"]
 
     @property
     def all_stored(self) -> bool:
-        """Every video that was asked for is in the archive."""
+        """Every video that was asked for is in the archive, and what YouTube has beside it."""
         asked = self.videos.total() == self.videos["stored"] and not self.left_alone.total()
+        asked = asked and not self.assets["failed"] and not self.assets["pending"]
         return asked and not self.scans_open and not self.scans["failed"]
 
     @property
@@ -81,14 +87,14 @@ class Progress:
 
     @property
     def next_due_at(self) -> datetime | None:
-        """When the first scan or download may begin; None when staff hold back all that waits."""
+        """When the first scan, download or work on assets may begin; None when staff hold back all that waits."""
         video = max(self.next_video_at, self.hold.until) if self.next_video_at and self.hold else self.next_video_at
-        due = min(filter(None, (self.next_scan_at, video)), default=None)
+        due = min(filter(None, (self.next_scan_at, video, self.next_asset_at)), default=None)
         return max(due, self.closed_until or due) if due else None
 
     def waits_beyond(self, moment: datetime) -> bool:
         """Whether nothing runs and nothing may be tried before `moment`."""
-        if self.videos["downloading"] or self.scans["running"]:
+        if self.videos["downloading"] or self.scans["running"] or self.assets_in_work:
             return False
         return self.next_due_at is None or self.next_due_at > moment
 
@@ -100,6 +106,7 @@ def session_progress(session: DownloadSession) -> Progress:
     all_held = limits.paused
     _count_scans(session, progress, all_held=all_held)
     _count_videos(session, progress, all_held=all_held)
+    _count_assets(session, progress, all_held=all_held)
     progress.running = _running(session)
     progress.hold = held_until(limits, timezone.now())
     progress.requests = budget.state()
@@ -134,6 +141,18 @@ def _count_videos(session: DownloadSession, progress: Progress, *, all_held: boo
                 progress.held_videos[reason] += row["count"]
             else:
                 progress.next_video_at = min(progress.next_video_at or row["due_at"], row["due_at"])
+
+
+def _count_assets(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
+    """Those whose worker went silent are not in work: they wait to be taken up again."""
+    rows = session.assets.order_by().values("status", "video__channel__state")
+    in_work = Count("id", filter=Q(claim_id__isnull=False, lease_expires_at__gte=Now()))
+    for row in rows.annotate(count=Count("id"), in_work=in_work, due_at=Min("next_attempt_at")):
+        progress.assets[row["status"]] += row["count"]
+        progress.assets_in_work += row["in_work"]
+        is_held = _held_back(row["video__channel__state"], Video.Wanted.RUN, all_held=all_held)
+        if row["status"] == Asset.Status.PENDING and not is_held:
+            progress.next_asset_at = min(progress.next_asset_at or row["due_at"], row["due_at"])
 
 
 def _held_back(channel_state: str, wanted: str, *, all_held: bool) -> str:

@@ -25,8 +25,8 @@ from ingestion.errors import KINDS, PermanentError, StaffError
 from ingestion.models import DownloadSession, Limits, Scan
 from ingestion.schedule import Hold, held_until
 from people.models import Channel
-from videos.models import Video
-from videos.querysets import VideoQuerySet
+from videos.models import Asset, Video
+from videos.querysets import AssetQuerySet, VideoQuerySet
 from videos.text import counted
 
 SKIPPED, WAITING = "skipped", "waiting"
@@ -51,8 +51,8 @@ class UnknownKind(ValueError):
 
 @dataclass(frozen=True)
 class Step:
-    """All of one kind. `videos` and `channels` ended without success (of channels: their scans); the waiting ones go on by
-    themselves, the first at `next_at`, but for those `held` by staff: {"everything", "session", "channel" or "video": number}.
+    """All of one kind. `videos`, `channels` and `assets` ended without success (of channels: their scans); the waiting ones go
+    on by themselves, the first at `next_at`, but for those `held` by staff: {"everything", "session", "channel" or "video": number}.
 
     `command` would retry what has ended; "" when nothing has, or when a retry changes nothing. `resume` lets what is held
     go on, but for the `unnamed` channels and videos, which are more than a command should name.
@@ -64,8 +64,10 @@ class Step:
     advice: str
     videos: int = 0
     channels: int = 0
+    assets: int = 0
     waiting_videos: int = 0
     waiting_channels: int = 0
+    waiting_assets: int = 0
     held: Counter = field(default_factory=Counter)
     next_at: datetime | None = None
     command: str = ""
@@ -74,11 +76,11 @@ class Step:
 
     @property
     def ended(self) -> int:
-        return self.videos + self.channels
+        return self.videos + self.channels + self.assets
 
     @property
     def waiting(self) -> int:
-        return self.waiting_videos + self.waiting_channels
+        return self.waiting_videos + self.waiting_channels + self.waiting_assets
 
     @property
     def outlook(self) -> str:
@@ -87,9 +89,13 @@ class Step:
 
     def _of_ended(self) -> Iterator[str]:
         if self.ended and not self.command:
-            yield f"{_count(self.videos, self.channels)} ended, and a retry changes nothing"
+            yield f"{self._count()} ended, and a retry changes nothing"
         elif self.ended:
-            yield f"{_count(self.videos, self.channels)} ended, retry with `{self.command}`"
+            yield f"{self._count()} ended, retry with `{self.command}`"
+
+    def _count(self) -> str:
+        counts = ((self.videos, "video"), (self.channels, "channel"), (self.assets, "asset"))
+        return " and ".join(counted(count, what) for count, what in counts if count)
 
     def _of_waiting(self) -> Iterator[str]:
         held = self.held.total()
@@ -110,12 +116,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Retried:
-    """How many videos and channels are due again, how many ended sessions run again; `paused` sessions hold theirs back."""
+    """How many videos, channels and assets are due again, how many ended sessions run again; `paused` sessions hold theirs
+    back."""
 
     videos: int
     channels: int
     reopened: int
     paused: tuple[int, ...] = ()
+    assets: int = 0
 
 
 def recovery_plan(session: DownloadSession | None = None, kinds: Collection[str] | None = None) -> list[Step]:
@@ -137,15 +145,16 @@ def retry_kinds(session: DownloadSession | None = None, kinds: Collection[str] |
     with transaction.atomic():
         leases.lock_limits()
         videos, scans = _ended_videos(session, kinds), _ended_scans(session, kinds)
-        ids = _sessions_of(videos) | _sessions_of(scans)
-        video_count, scan_count = videos.retry(), scans.update(**steering.AFRESH)
+        assets = _ended_assets(session, kinds)
+        ids = _sessions_of(videos) | _sessions_of(scans) | _sessions_of(assets)
+        video_count, scan_count, asset_count = videos.retry(), scans.update(**steering.AFRESH), assets.retry()
         sessions = DownloadSession.objects.filter(pk__in=ids)
         ended = sessions.filter(state__in=[DownloadSession.State.FINISHED, DownloadSession.State.CANCELLED])
         reopened = ended.update(state=DownloadSession.State.RUNNING, state_reason="", finished_at=None)
         paused = tuple(sessions.filter(state=DownloadSession.State.PAUSED).order_by("pk").values_list("pk", flat=True))
-    dispatch.ring(dispatch.SCANS, min(scan_count, dispatch.MOST_WAKE_UPS))
+    dispatch.ring(dispatch.SCANS, min(scan_count + asset_count, dispatch.MOST_WAKE_UPS))
     dispatch.ring(dispatch.DOWNLOADS, min(video_count, dispatch.MOST_WAKE_UPS))
-    return Retried(video_count, scan_count, reopened, paused)
+    return Retried(video_count, scan_count, reopened, paused, asset_count)
 
 
 def _known(kinds: Collection[str] | None) -> set[str] | None:
@@ -153,7 +162,7 @@ def _known(kinds: Collection[str] | None) -> set[str] | None:
     if not kinds:
         return None
     if not KINDS.keys() | _MORE.keys() >= set(kinds):
-        there = {*KINDS, *_MORE, *_recorded_kinds(Video.objects), *_recorded_kinds(Scan.objects)}
+        there = {*KINDS, *_MORE, *(kind for rows in (Video.objects, Scan.objects, Asset.objects) for kind in _recorded_kinds(rows))}
         if unknown := sorted(set(kinds) - there):
             raise UnknownKind(f"There is no kind {', '.join(unknown)}; there are {', '.join(sorted(there))}.")
     return set(kinds)
@@ -181,6 +190,7 @@ class _Found:
         self._hold = held_until(limits, timezone.now())
         self._add_videos()
         self._add_scans()
+        self._add_assets()
         self._add_names()
 
     def of(self, kind: str) -> Step:
@@ -221,6 +231,17 @@ class _Found:
             else:
                 self._add(row["error_kind"], channels=row["count"])
 
+    def _add_assets(self) -> None:
+        unfinished = Asset.objects.filter(status__in=[Asset.Status.PENDING, Asset.Status.FAILED])
+        rows = _of_session(unfinished, self.session).order_by()
+        fields = ("status", "error_kind", "video__channel__state", "session_id", "session__state")
+        for row in rows.values(*fields).annotate(count=Count("id"), due_at=Min("next_attempt_at")):
+            if row["status"] == Asset.Status.FAILED:
+                self._add(row["error_kind"], assets=row["count"])
+            else:
+                row["channel__state"] = row["video__channel__state"]
+                self._add_waiting(row["error_kind"] or WAITING, row, None, waiting_assets=row["count"])
+
     def _add_waiting(self, kind: str, row: Mapping[str, Any], hold: Hold | None, *, held: str = "", **more: int) -> None:
         """The reasons of a claim to pass something over, the widest first."""
         if self._all_held:
@@ -238,13 +259,16 @@ class _Found:
             self.steps[kind] = replace(self.of(kind), next_at=min(self.of(kind).next_at or due_at, due_at))
 
     def _add_names(self) -> None:
-        """Of the channels and videos that are held for themselves, in three queries more, and in none where there are none."""
+        """Of the channels and videos that are held for themselves, in four queries more, and in none where there are none."""
         reasons = {reason for step in self.steps.values() for reason in step.held}
         if "channel" in reasons:
             for pending in (Video.objects.filter(status=Video.Status.PENDING), Scan.objects.filter(state=Scan.State.PENDING)):
                 held = self._not_held_above(pending).filter(channel__state=Channel.State.PAUSED).order_by()
                 for kind, address in held.values_list("error_kind", "channel__canonical_url").distinct():
                     self._name(kind or WAITING, "channel", address)
+            assets = Asset.objects.filter(status=Asset.Status.PENDING, video__channel__state=Channel.State.PAUSED).order_by()
+            for kind, address in self._not_held_above(assets).values_list("error_kind", "video__channel__canonical_url").distinct():
+                self._name(kind or WAITING, "channel", address)
         if "video" in reasons:
             paused = Video.objects.filter(status=Video.Status.PENDING).exclude(wanted=Video.Wanted.RUN)
             held = self._not_held_above(paused).exclude(channel__state=Channel.State.PAUSED).order_by()
@@ -274,10 +298,6 @@ def _step(slug: str) -> Step:
 def _kind_of_ended(status: str, error_kind: str) -> str:
     """What was skipped keeps the kind it had before, and was skipped all the same."""
     return SKIPPED if status == Video.Status.SKIPPED and error_kind != "cancelled" else error_kind
-
-
-def _count(videos: int, channels: int) -> str:
-    return " and ".join(counted(count, what) for count, what in ((videos, "video"), (channels, "channel")) if count)
 
 
 def _resume(reason: str, names: Sequence[Any]) -> str:
@@ -313,6 +333,12 @@ def _ended_videos(session: DownloadSession | None, kinds: Collection[str] | None
 
 def _ended_scans(session: DownloadSession | None, kinds: Collection[str] | None) -> QuerySet[Scan]:
     failed = Scan.objects.filter(state=Scan.State.FAILED)
+    chosen = failed.exclude(error_kind__in=ONLY_WHEN_NAMED) if kinds is None else failed.filter(error_kind__in=kinds)
+    return _of_session(chosen, session)
+
+
+def _ended_assets(session: DownloadSession | None, kinds: Collection[str] | None) -> AssetQuerySet:
+    failed = Asset.objects.filter(status=Asset.Status.FAILED)
     chosen = failed.exclude(error_kind__in=ONLY_WHEN_NAMED) if kinds is None else failed.filter(error_kind__in=kinds)
     return _of_session(chosen, session)
 

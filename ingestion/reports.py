@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Prefetch, QuerySet
 
 from ingestion.errors import KINDS, advice_for
 from ingestion.models import DownloadSession, Scan
 from ingestion.progress import Progress, session_progress
-from videos.models import Video
+from videos.models import Asset, Video
 
 
 def session_report(session: DownloadSession) -> dict[str, Any]:
-    """The whole report as JSON-able data; every stored video with its key, size in bytes and checksums."""
+    """The whole report as JSON-able data; every stored video with its key, size in bytes and checksums, and its assets.
+
+    `completed` are videos that were stored before and got assets of this session.
+    """
     progress = session_progress(session)
     return {
         "session": _session(session),
@@ -22,6 +25,7 @@ def session_report(session: DownloadSession) -> dict[str, Any]:
         "channels": [_channel(scan) for scan in session.scans.select_related("channel__person").order_by("id")],
         "problems": session.problems,
         "videos": list(_videos(session)),
+        "completed": list(_completed(session)),
     }
 
 
@@ -37,6 +41,10 @@ def totals(progress: Progress) -> dict[str, int]:
         "skipped": progress.videos["skipped"],
         "already_stored": progress.already_stored,
         "left_alone": progress.left_alone.total(),
+        "assets_stored": progress.assets["stored"],
+        "assets_waiting": progress.assets["pending"],
+        "assets_absent": progress.assets["absent"],
+        "assets_failed": progress.assets["failed"],
         "channels": progress.scans.total(),
         "channels_not_listed": progress.scans["failed"] + progress.scans_open,
     }
@@ -99,7 +107,7 @@ def _channel(scan: Scan) -> dict[str, Any]:
 
 
 def _videos(session: DownloadSession) -> Iterator[dict[str, Any]]:
-    for video in session.videos.select_related("person", "channel").order_by("id").iterator(chunk_size=2000):
+    for video in _with_assets(session.videos.select_related("person", "channel")):
         yield {
             "id": video.pk,
             "uuid": str(video.uuid),
@@ -121,4 +129,33 @@ def _videos(session: DownloadSession) -> Iterator[dict[str, Any]]:
             "error_kind": video.error_kind,
             "error_message": video.error_message,
             "advice": advice_for(video.error_kind) if video.error_kind else "",
+            "assets": [_asset(asset) for asset in video.assets.all()],
         }
+
+
+def _completed(session: DownloadSession) -> Iterator[dict[str, Any]]:
+    known = Video.objects.filter(pk__in=session.assets.order_by().values("video")).exclude(session=session.pk)
+    for video in _with_assets(known):
+        assets = [_asset(asset) for asset in video.assets.all() if asset.session_id == session.pk]
+        yield {"id": video.pk, "youtube_id": video.external_id, "title": video.title, "key": video.storage_key, "assets": assets}
+
+
+def _with_assets(videos: QuerySet[Video]) -> Iterator[Video]:
+    assets = Prefetch("assets", Asset.objects.order_by("video_id", "kind", "language", "ext"))
+    return videos.prefetch_related(assets).order_by("id").iterator(chunk_size=2000)
+
+
+def _asset(asset: Asset) -> dict[str, Any]:
+    return {
+        "kind": asset.kind,
+        "language": asset.language,
+        "is_automatic": asset.is_automatic,
+        "format": asset.ext,
+        "status": asset.status,
+        "key": asset.storage_key,
+        "size": asset.file_size,
+        "checksum": asset.checksum,
+        "error_kind": asset.error_kind,
+        "error_message": asset.error_message,
+        "advice": advice_for(asset.error_kind) if asset.error_kind else "",
+    }

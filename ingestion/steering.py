@@ -20,8 +20,8 @@ from ingestion import dispatch, leases
 from ingestion.errors import KINDS, DeferredError
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from people.models import Channel
-from videos.models import Video
-from videos.querysets import VideoQuerySet
+from videos.models import Asset, Video
+from videos.querysets import AssetQuerySet, VideoQuerySet
 
 State = DownloadSession.State
 CANCELLED = KINDS["cancelled"]
@@ -95,6 +95,9 @@ class Sessions:
     def scans(self) -> QuerySet[Scan]:
         return Scan.objects.filter(session__in=self.chosen.order_by().values("pk"))
 
+    def assets(self) -> AssetQuerySet:
+        return Asset.objects.filter(session__in=self.chosen.order_by().values("pk"))
+
     def hold(self, reason: str) -> int:
         return self.chosen.filter(state=State.RUNNING).update(state=State.PAUSED, state_reason=reason)
 
@@ -104,10 +107,13 @@ class Sessions:
         _let_run(again)
         again.videos().cancelled().retry()
         again.scans().filter(state=Scan.State.FAILED, error_kind=CANCELLED.slug).update(**AFRESH)
+        again.assets().filter(status=Asset.Status.FAILED, error_kind=CANCELLED.slug).retry()
         held = self.chosen.filter(state__in=[State.PAUSED, State.CANCELLED])
         return held.update(state=State.RUNNING, state_reason="", finished_at=None)
 
     def end(self, reason: str) -> int:
+        owed = self.assets().filter(status=Asset.Status.PENDING)
+        owed.update(status=Asset.Status.FAILED, error_kind=CANCELLED.slug, error_message=CANCELLED.meaning, **leases.NO_LEASE)
         going = self.chosen.filter(state__in=[State.RUNNING, State.PAUSED])
         return going.update(state=State.CANCELLED, state_reason=reason, finished_at=Now())
 

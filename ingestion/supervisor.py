@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from ingestion import dispatch, leases, roster
+from ingestion import assets, dispatch, leases, roster
 from ingestion.cluster import (
     GRACE_SECONDS,
     PARENT_VARIABLE,
@@ -159,7 +159,7 @@ class Supervisor:
             leases.expire(self._prefix, _is_alive)
             dispatch.tick()
             self._watch(dispatch.DOWNLOADS, "video", is_idle=self._videos_lie())
-            self._watch(dispatch.SCANS, "channel", is_idle=self._scans_lie())
+            self._watch(dispatch.SCANS, "channel or an asset", is_idle=self._scans_lie())
             self._database_answers = True
         except DATABASE_AWAY as exc:
             logger.warning("the database did not answer: %s", exc)
@@ -178,12 +178,16 @@ class Supervisor:
 
     def _videos_lie(self) -> bool:
         """Whether videos are due, none of ours runs, and no wake-up reaches our workers; what other hosts do proves nothing."""
-        running = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
-        return bool(dispatch.due_videos()) and not running.exists() and not self._hears(dispatch.DOWNLOADS)
+        if not dispatch.due_videos() or self._hears(dispatch.DOWNLOADS) or assets.in_work(self._prefix, after_download=True).exists():
+            return False
+        return not Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix).exists()
 
     def _scans_lie(self) -> bool:
-        running = live_scans().filter(lease_owner__startswith=self._prefix)
-        return bool(dispatch.due_scans()) and not running.exists() and not self._hears(dispatch.SCANS)
+        """The same of what the other queue is for: channels, and assets of videos."""
+        if not (dispatch.due_scans() or dispatch.due_assets()) or self._hears(dispatch.SCANS):
+            return False
+        scans = live_scans().filter(lease_owner__startswith=self._prefix)
+        return not scans.exists() and not assets.in_work(self._prefix, after_download=False).exists()
 
     def _hears(self, queue: str) -> bool:
         return roster.hears_wake_ups(self._prefix, queue, timedelta(seconds=2 * TICK_SECONDS))
@@ -218,7 +222,8 @@ class Supervisor:
         """Whether a lease of ours is left; as long as the database does not say, there may be one."""
         try:
             videos = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=self._prefix)
-            return videos.exists() or live_scans().filter(lease_owner__startswith=self._prefix).exists()
+            held = (videos, live_scans().filter(lease_owner__startswith=self._prefix), assets.in_work(self._prefix))
+            return any(work.exists() for work in held)
         except DATABASE_AWAY:
             close_connection()
             return True

@@ -5,7 +5,7 @@ from typing import Any
 
 from ingestion.models import Attempt, DownloadSession, Scan
 from people.models import Channel, Person
-from videos.models import Video
+from videos.models import Asset, Video
 
 _count = itertools.count(1)
 
@@ -46,3 +46,11 @@ def make_video(**over: Any) -> Video:
     if over.get("status") in ("failed", "unavailable"):
         fields |= {"error_kind": "network"}
     return Video.objects.create(**{**fields, **over})
+
+
+def make_asset(**over: Any) -> Asset:
+    """Of a stored video of its own; the kind needs no language."""
+    fields = {"video": over.get("video") or make_video(status="stored"), "kind": "nfo", "ext": "nfo"}
+    if over.get("status") == "stored":
+        fields |= {"storage_key": f"key/{next(_count)}.nfo", "file_size": 10, "checksum": "c2hhMjU2-1", "part_size": 10}
+    return Asset.objects.create(**{**fields, **over})

@@ -41,12 +41,16 @@ FORMATS = {
         Format(140, "mp4", "mp4a.40.2", 128_000),
         Format(251, "webm", "opus", 128_000),
         Format(18, "mp4", "avc1.42001E, mp4a.40.2", 228_000, "medium", 640, 360),
+        Format(22, "mp4", "avc1.64001F, mp4a.40.2", 428_000, "hd720", 1280, 720),
     )
 }
 
 H264 = (137, 136, 135, 134, 140)
 VP9 = (248, 247, 251)
 SECONDS_WITH_VP9 = (12,)
+
+# Picture and sound in one file -> the tracks it is made of
+JOINED = {18: (134, 140), 22: (136, 140)}
 
 # HLS variant -> the tracks its segments are made of
 HLS_TRACKS = {95: (136, 140), 93: (134, 140), 602: (160,)}
@@ -67,7 +71,9 @@ def adaptive_itags(video: Video) -> tuple[int, ...]:
 
 def progressive_itags(video: Video) -> tuple[int, ...]:
     """The formats with picture and sound in one file."""
-    return (18,) if video.special in ("progressive", "degraded", "manifest") else ()
+    if video.special not in ("progressive", "degraded", "manifest"):
+        return ()
+    return (22,) if video.grade == "heavy" else (18,)
 
 
 def hls_itags(video: Video) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from demo.youtube_twin import encoding
-from demo.youtube_twin.formats import FORMATS, HLS_TRACKS
+from demo.youtube_twin.formats import FORMATS, HLS_TRACKS, JOINED
 
 CHUNK = 1 << 20
 HUES = 24
@@ -55,8 +55,8 @@ class Library:
         self._files: dict[str, MediaFile] = {}
 
     def file(self, itag: int, seconds: int, grade: str = "plain") -> MediaFile:
-        """The file behind a format's address: a track, or for itag 18 both in one."""
-        return self._progressive(seconds, grade) if itag == 18 else self._track(itag, seconds, grade)
+        """The file behind a format's address: a track, or both in one."""
+        return self._joined(itag, seconds, grade) if itag in JOINED else self._track(itag, seconds, grade)
 
     def playlist(self, itag: int, seconds: int, grade: str = "plain") -> str:
         """The m3u8 of an HLS variant; its segments are named seg0.ts, seg1.ts ..."""
@@ -81,10 +81,9 @@ class Library:
         name = f"{self._stem(itag, grade)}-piece.{encoding.piece_suffix(format)}"
         return self._made(name, lambda to: encoding.encode_piece(to, format, grade=grade, scale=self.scale)).path
 
-    def _progressive(self, seconds: int, grade: str) -> MediaFile:
-        tracks = (136 if grade == "heavy" else 134, 140)
-        name = f"{self._stem(18, grade)}-{seconds}s.mp4"
-        return self._made(name, lambda to: encoding.join_tracks([self._track(itag, seconds, grade).path for itag in tracks], to))
+    def _joined(self, itag: int, seconds: int, grade: str) -> MediaFile:
+        name = f"{self._stem(itag, grade)}-{seconds}s.mp4"
+        return self._made(name, lambda to: encoding.join_tracks([self._track(one, seconds, grade).path for one in JOINED[itag]], to))
 
     def _segments(self, itag: int, seconds: int, grade: str) -> Path:
         folder = self.folder / f"{self._stem(itag, grade)}-{seconds}s.hls"

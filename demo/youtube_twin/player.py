@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from demo.youtube_twin import captions
 from demo.youtube_twin.catalogue import Channel, Playlist, Video
-from demo.youtube_twin.formats import FORMATS, HLS_TRACKS, Format, adaptive_itags, hls_itags, progressive_itags
+from demo.youtube_twin.formats import FORMATS, HLS_TRACKS, JOINED, Format, adaptive_itags, hls_itags, progressive_itags
 from demo.youtube_twin.listings import VISITOR, Json, owner_endpoint, runs, text, thumbnails
 from demo.youtube_twin.specials import REFUSALS, UPCOMING, Refusal
 
@@ -157,7 +157,7 @@ def describe(format: Format, size: int, seconds: int) -> Json:
     if not format.is_audio:
         label, fps = f"{format.height}p", format.frames_per_second
         described |= {"width": format.width, "height": format.height, "fps": fps, "qualityLabel": label}
-    if format.is_audio or format.itag == 18:
+    if format.is_audio or format.itag in JOINED:
         rate = "48000" if format.codecs == "opus" else "44100"
         described |= {"audioQuality": "AUDIO_QUALITY_MEDIUM", "audioSampleRate": rate, "audioChannels": 2}
     return described

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.contrib import admin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
+from ingestion.admin.assets import AssetInline
 from ingestion.admin.attempts import AttemptInline
 from ingestion.admin.kinds import ErrorWords
 from ingestion.admin.steering import SteeringActions
@@ -35,8 +36,8 @@ class VideoChangeList(PlainVideoChangeList):
 class VideoAdmin(SteeringActions, ErrorWords, PlainVideoAdmin):
     list_filter = (*PlainVideoAdmin.list_filter, ("session", AutocompleteSelectFilter))
     list_select_related = (*PlainVideoAdmin.list_select_related, "session")
-    inlines = (AttemptInline,)
-    actions = ("retry", "pause", "pause_now", "resume", "skip", "cancel", "cancel_now")
+    inlines = (AssetInline, AttemptInline)
+    actions = ("retry", "retry_assets", "pause", "pause_now", "resume", "skip", "cancel", "cancel_now")
     left_alone: ClassVar = {
         "pause": ("it is paused or over already", "they are paused or over already"),
         "resume": ("it was not waiting", "they were not waiting"),

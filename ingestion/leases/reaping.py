@@ -12,7 +12,7 @@ from ingestion.errors import error
 from ingestion.leases.claims import LOCK_LIMITS
 from ingestion.leases.endings import GIVEN_BACK, NO_LEASE, ended, pause_fail_fast
 from ingestion.models import Attempt, Limits, LiveProgress, Scan
-from videos.models import Video
+from videos.models import Asset, Video
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +58,15 @@ def _later(limits: Limits) -> Case:
 
 
 def expire(owner_prefix: str, is_alive: Callable[[int], bool]) -> int:
-    """End at once the leases of our own processes that are dead, on videos and scans, without waiting for the clock.
+    """End at once the leases of our own processes that are dead, on videos, scans and assets, without waiting for the clock.
 
     `is_alive(pid)` answers for the processes of this host; `owner_prefix` must be this supervisor's alone. Returns how
     many ended.
     """
     videos = Video.objects.filter(status=Video.Status.DOWNLOADING, lease_owner__startswith=owner_prefix)
     scans = Scan.objects.filter(state=Scan.State.RUNNING, lease_owner__startswith=owner_prefix)
-    return sum(_expire_dead(held, is_alive) for held in (videos, scans))
+    assets = Asset.objects.in_work().filter(lease_owner__startswith=owner_prefix)
+    return sum(_expire_dead(held, is_alive) for held in (videos, scans, assets))
 
 
 def _expire_dead(held: QuerySet, is_alive: Callable[[int], bool]) -> int:

@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from ingestion import turns
+from ingestion.assets import ask_for_channel, ask_for_videos
 from ingestion.models import Scan
 from ingestion.options import Options
 from ingestion.scanning.claims import ScanLost, lock_scan
@@ -85,6 +86,8 @@ def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tall
         tally.seen += len(batch)
         tally.new += due
         _count_known(scan, tally, rows.values(), options)
+        if not scan.session.is_rescan:
+            ask_for_videos(scan.session, _kept(rows.values(), options), options)
         write_tally(scan, tally)
         if due:
             turns.note(scan.channel_id, scan.session_id)
@@ -92,7 +95,8 @@ def save_batch(scan: Scan, batch: Sequence[Entry], options: Options, tally: Tall
 
 
 def take_over_channel(scan: Scan, options: Options, tally: Tally) -> int:
-    """What a delta scan may not come across again: make this session responsible for all that the channel still owes.
+    """What a delta scan may not come across again: make this session responsible for all that the channel still owes, and
+    ask for the assets that its stored videos lack.
 
     A re-scan by the schedule asks for nothing but what is new. Raises ScanLost as `save_batch` does.
     """
@@ -105,6 +109,7 @@ def take_over_channel(scan: Scan, options: Options, tally: Tally) -> int:
         owed += sum(_retry(others.filter(status__in=statuses), scan) for statuses in _wanted_again(options))
         if owed:
             turns.note(scan.channel_id, scan.session_id)
+    ask_for_channel(scan.session, scan.channel_id, options)
     tally.new += owed
     return owed
 
@@ -152,6 +157,11 @@ def _take_over(scan: Scan, rows: Collection[Row], options: Options) -> int:
 def _retry(videos: QuerySet, scan: Scan) -> int:
     afresh = {"status": "pending", "wanted": "run", "attempts": 0, "losses": 0, "error_kind": "", "error_message": ""}
     return videos.update(session_id=scan.session_id, next_attempt_at=Now(), **afresh)
+
+
+def _kept(rows: Collection[Row], options: Options) -> list[int]:
+    """Stored ones that are not downloaded again."""
+    return [row.id for row in rows if row.status == "stored" and not _is_wanted_again(row, options)]
 
 
 def _wanted_again(options: Options) -> list[list[str]]:

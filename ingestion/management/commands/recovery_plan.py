@@ -92,7 +92,8 @@ def _cell(value: Any) -> Any:
 
 
 def retried_line(done: Retried) -> str:
-    said = f"{counted(done.videos, 'video')} and {counted(done.channels, 'channel')} will be tried again"
+    assets = f", {counted(done.assets, 'asset')}" if done.assets else ""
+    said = f"{counted(done.videos, 'video')}{assets} and {counted(done.channels, 'channel')} will be tried again"
     if done.reopened:
         said += f", {counted(done.reopened, 'ended session')} {'runs' if done.reopened == 1 else 'run'} on"
     return f"{said}.{_of_paused(done.paused)}"
