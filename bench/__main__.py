@@ -5,6 +5,7 @@ import pkgutil
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -23,9 +24,17 @@ def run(name: str) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(dated, indent=2) + "\n")
 
 
-def main(wanted: list[str]) -> None:
+def main(arguments: list[str]) -> None:
+    """Names of benches; what follows one name and begins with a dash is a quick look at that one."""
+    wanted = list(takewhile(lambda word: not word.startswith("-"), arguments))
     if unknown := set(wanted) - set(names()):
         sys.exit(f"no such bench: {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
+    if options := arguments[len(wanted) :]:
+        bench = import_module(f"bench.{wanted[0]}") if len(wanted) == 1 else None
+        if not hasattr(bench, "look"):
+            sys.exit("options are for a quick look at one bench: python -m bench streaming --help")
+        bench.look(options)
+        return
     for name in wanted or names():
         run(name)
 

@@ -33,8 +33,10 @@ def median(values: Iterable[float]) -> float:
 
 
 def in_turns(ways: Iterable[str], number: int) -> list[str]:
-    """The order of one round: every other round begins with the last."""
-    return list(ways) if number % 2 == 0 else list(reversed(list(ways)))
+    """The order of one round: each begins with the way that came second in the one before."""
+    order = list(ways)
+    first = number % len(order)
+    return order[first:] + order[:first]
 
 
 def show_machine(result: dict[str, Any]) -> None:

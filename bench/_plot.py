@@ -1,4 +1,4 @@
-"""A plot of lines as SVG, readable on light and on dark pages."""
+"""Plots as SVG, readable on light and on dark pages: lines, and bars side by side."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,16 @@ STEPS = 5
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #333 } .title { font-weight: 600 } .grid { stroke: #ddd }
 .line { fill: none; stroke-width: 2 } .one { stroke: #1f6feb } .two { stroke: #b35900; stroke-dasharray: 6 4 }
+.small { font-size: 11px } .bar-one { fill: #1f6feb } .bar-two { fill: #d08a4a } .bar-three { fill: #9aa4ad }
 @media (prefers-color-scheme: dark) {
   text { fill: #ccc } .grid { stroke: #444 } .one { stroke: #79b8ff } .two { stroke: #ffab70 }
+  .bar-one { fill: #79b8ff } .bar-two { fill: #c07a3a } .bar-three { fill: #6e7780 }
 }
 """
-LOOKS = ("one", "two")
+LOOKS = ("one", "two", "three")
+BAR = 14  # height
+GROUP_GAP = 14
+NAMES = 190  # width that the names of the groups need
 
 Point = tuple[float, float]
 
@@ -35,9 +40,7 @@ def draw(to: Path, title: str, *, across: str, up: str, lines: Sequence[Line]) -
 
 def _elements(title: str, across: str, up: str, lines: Sequence[Line]) -> Iterator[str]:
     step_x, step_y = (_step(max(point[axis] for line in lines for point in line.points)) for axis in (0, 1))
-    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-    yield f"<style>{STYLE}</style>"
-    yield f'<text class="title" x="{LEFT}" y="20">{escape(title)}</text>'
+    yield from _beginning(title, HEIGHT, LEFT)
     for number in range(STEPS + 1):
         x, y = _place((number, number), STEPS, STEPS)
         yield f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}M{x} {TOP}V{HEIGHT - BOTTOM}"/>'
@@ -51,6 +54,47 @@ def _elements(title: str, across: str, up: str, lines: Sequence[Line]) -> Iterat
         x = LEFT + number * (WIDTH - LEFT - RIGHT) // 2
         yield f'<path class="line {look}" d="M{x} {TOP - 14}h24"/><text x="{x + 30}" y="{TOP - 10}">{escape(line.name)}</text>'
     yield "</svg>"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One bar of each group: how long it is, and what is written behind it."""
+
+    name: str
+    lengths: Sequence[float]
+    labels: Sequence[str]
+
+
+def draw_bars(to: Path, title: str, *, groups: Sequence[str], bars: Sequence[Bars]) -> None:
+    """Bars that lie, up to three in each group, with a line at 1."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text("\n".join(_bar_elements(title, groups, bars)) + "\n")
+
+
+def _bar_elements(title: str, groups: Sequence[str], bars: Sequence[Bars]) -> Iterator[str]:
+    each = len(bars) * BAR + GROUP_GAP
+    height = TOP + len(groups) * each + GROUP_GAP
+    scale = (WIDTH - NAMES - 2 * RIGHT) / max(1, *(length for row in bars for length in row.lengths))
+    yield from _beginning(title, height, GROUP_GAP)
+    for number, (look, row) in enumerate(zip(LOOKS, bars, strict=False)):
+        x = NAMES + number * 150
+        yield f'<rect class="bar-{look}" x="{x}" y="{TOP - 22}" width="12" height="12"/>'
+        yield f'<text x="{x + 18}" y="{TOP - 11}">{escape(row.name)}</text>'
+        for place, (length, label) in enumerate(zip(row.lengths, row.labels, strict=True)):
+            y, width = TOP + place * each + number * BAR, round(length * scale, 1)
+            yield f'<rect class="bar-{look}" x="{NAMES}" y="{y}" width="{width}" height="{BAR - 2}"/>'
+            yield f'<text class="small" x="{NAMES + width + 4}" y="{y + BAR - 4}">{escape(label)}</text>'
+    for place, group in enumerate(groups):
+        y = TOP + place * each + len(bars) * BAR / 2 + 4
+        yield f'<text x="{NAMES - 8}" y="{y}" text-anchor="end">{escape(group)}</text>'
+    yield f'<path class="grid" d="M{round(NAMES + scale, 1)} {TOP - 4}V{height - GROUP_GAP}"/>'
+    yield "</svg>"
+
+
+def _beginning(title: str, height: float, left: float) -> Iterator[str]:
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+    yield f"<style>{STYLE}</style>"
+    yield f'<text class="title" x="{left}" y="20">{escape(title)}</text>'
 
 
 def _step(most: float) -> float:

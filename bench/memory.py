@@ -81,7 +81,7 @@ class Source:
 
     media: dict[str, bytes]
 
-    def extract(self, external_id: str, quality: str) -> Any:
+    def extract(self, external_id: str, choice: Any) -> Any:
         from ingestion.errors import error
         from ingestion.extraction import Extraction
 

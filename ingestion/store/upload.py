@@ -34,7 +34,8 @@ class Upload(ABC):
 
     `state` is plain data from which another process goes on (`Store.begin(state=...)`). It is handed to `on_state` by
     `keep_state`, in the thread that calls it and never by `put_part`; None is handed over once nothing is left to go on with.
-    `facts` is what the caller wants remembered in it.
+    `facts` is what the caller wants remembered in it. `goes_on` is False for an upload that nobody will go on with, only
+    clear away.
     """
 
     def __init__(self, state: State, *, on_state: OnState | None = None, in_order: bool = False):
@@ -42,6 +43,7 @@ class Upload(ABC):
         self.part_size: int = state["part_size"]
         self.upload_id: str = state["upload_id"]
         self.facts: dict[str, Any] = dict(state.get("facts") or {})
+        self.goes_on = True
         self._parts = {int(number): Part(**part) for number, part in state.get("parts", {}).items()}
         self._sending: dict[int, Part] = {}
         self._on_state = on_state

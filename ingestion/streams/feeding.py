@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class Mux:
         finally:
             for handle in (reported, *readers):
                 os.close(handle)
+        self._ending = os.pidfd_open(self.process.pid)  # readable once ffmpeg is through
         self._threads = ThreadPoolExecutor(len(tracks) + 2, thread_name_prefix="feed")
         self._words = self._threads.submit(ffmpeg.last_words, self.process.stderr)
         self._seconds = self._threads.submit(ffmpeg.seconds_written, report)
@@ -74,14 +76,14 @@ class Mux:
         self.process.kill()
         self._threads.shutdown(wait=True)
         self.process.wait()
+        os.close(self._ending)
         if self.process.stdout:
             self.process.stdout.close()
 
     def ended(self, *, wait: float) -> bool:
         """Whether ffmpeg is through, after at most `wait` seconds."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(wait)
-        return self.process.returncode is not None
+        select.select([self._ending], [], [], wait)  # Popen.wait would look at ever longer intervals
+        return self.process.poll() is not None
 
     def judge(self) -> float | None:
         """After ffmpeg's end: raises unless every track went in whole and ffmpeg had nothing to say. Returns the seconds of

@@ -30,7 +30,7 @@ from ingestion.streams.recipes import Recipe, make_recipe
 
 logger = logging.getLogger(__name__)
 
-PICTURE_WINDOW = Window(ranges=4, range_size=2 * MIB)
+PICTURE_WINDOW = Window(ranges=6, range_size=2 * MIB)
 SOUND_WINDOW = Window(ranges=2, range_size=MIB // 2)
 BACKLOG_LIMIT = 16 * MIB  # of the memory file, besides its head: parts in flight and what is to become parts
 TRANSPORT_STREAM_OVERHEAD = 0.25
@@ -38,7 +38,7 @@ BOXES_BESIDE_INDEX = 4096  # ftyp before it, the head of mdat behind it
 CUES = bytes.fromhex("1c53bb6b")  # the element of Matroska that holds its index
 MORE_ROOM = 4  # times what there was
 TRIES = 3  # another kind of file, more room for its index
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02  # a part that waits for us is a part less in the memory file
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def produce(job: Job, inputs: Inputs, *, way: str) -> tuple[Stored, Recipe]:
 def _produce(job: Job, recipe: Recipe, inputs: Inputs, way: str) -> Stored:
     size, pulse = inputs.size(recipe), inputs.progress(job, recipe)
     upload = job.begin(recipe.extension, size + recipe.room, facts={"way": way})
+    upload.goes_on = False
     with job.upload_or_nothing(upload), MemoryFile("massdl-mux") as memory:
         if recipe.layout == "in order":
             with job.crew(upload, pulse, size=1) as crew:

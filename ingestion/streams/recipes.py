@@ -79,7 +79,7 @@ class Recipe:
     def arguments(self, streams: Sequence[str], output: Sequence[str]) -> list[str]:
         """ffmpeg's, after its inputs."""
         layout = {
-            "moov": ("-moov_size", str(self.room)),
+            "moov": ("-moov_size", str(self.room), "-flush_packets", "0"),  # else a system call for each packet
             "cues": ("-reserve_index_space", str(self.room)),
             "fragments": self._fragments(FRAGMENT_SECONDS),
             "in order": self._fragments(FRAGMENT_SECONDS_IN_ORDER) if self.extension in MP4_KINDS else (),

@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from videos.keys import key_stem, read_key
+from videos.keys import beside, key_stem, read_key
 
 UUID_ = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -34,6 +34,13 @@ def test_a_key_tells_its_video_and_its_attempt(name, by_person):
     assert read_key(f"{stem}.mp4") == (UUID_, 34)
 
 
+@pytest.mark.parametrize("label", ["nfo", "info.json", "es-419.vtt", "en-try2.srt", "picture.mp4"])
+def test_so_does_the_key_of_what_lies_beside_a_video(label):
+    key = beside(f"ann-7/UCx/v.1/{UUID_}-34.mp4", label)
+    assert key == f"ann-7/UCx/v.1/{UUID_}-34.{label}"
+    assert read_key(beside(f"ann-7/UCx/vid/{UUID_}-34.mp4", label)) == (UUID_, 34)
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -41,7 +48,7 @@ def test_a_key_tells_its_video_and_its_attempt(name, by_person):
         f"{UUID_}-3.mp4",
         f"UCx/vid/{UUID_}-3",
         f"UCx/vid/{UUID_}.mp4",
-        f"UCx/vid/{UUID_}-3.info.json",
+        f"UCx/vid/{UUID_}-3.info.json.gz",
         f"UCx/vid/{UUID_}-x.mp4",
         f"UCx/../{UUID_}-3.mp4",
         f"/UCx/vid/{UUID_}-3.mp4",
