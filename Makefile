@@ -3,7 +3,7 @@ PYTHON ?= python3
 MINUTES ?= 10
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format lock bench bench-dispatch bench-memory chaos docs
+.PHONY: help setup demo test lint format lock bench bench-dispatch bench-memory bench-resume chaos docs
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,6 +29,7 @@ lint: setup  ## style, missing migrations, generated docs
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m massdl_site.configuration --check
 	$(BIN)/python -m ingestion.handbook --check
+	$(BIN)/python -m tests.e2e.fault_table --check
 
 format: setup  ## put the code in its form
 	$(BIN)/ruff check --fix .
@@ -48,9 +49,13 @@ bench-dispatch: setup  ## claims per second up to a million pending videos, and 
 bench-memory: setup  ## 10,000 videos through one worker: its memory must not grow
 	$(BIN)/python -m bench memory
 
+bench-resume: setup  ## kill -9 in the middle of 1 GB: what is fetched and sent a second time
+	$(BIN)/python -m bench resume
+
 chaos: setup  ## kill and break everything for MINUTES=10, then audit; writes bench/results/chaos.json
 	$(BIN)/python -m bench.chaos --minutes $(MINUTES)
 
-docs: setup  ## write docs/configuration.md, docs/errors.md and .env.example from the code
+docs: setup  ## write docs/configuration.md, docs/errors.md, docs/faults.md and .env.example from the code
 	$(BIN)/python -m massdl_site.configuration
 	$(BIN)/python -m ingestion.handbook
+	$(BIN)/python -m tests.e2e.fault_table

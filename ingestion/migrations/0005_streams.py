@@ -5,22 +5,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ingestion', '0004_turns_and_limits'),
+        ("ingestion", "0004_turns_and_limits"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Chore',
+            name="Chore",
             fields=[
-                ('name', models.CharField(max_length=30, primary_key=True, serialize=False)),
-                ('began_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("name", models.CharField(max_length=30, primary_key=True, serialize=False)),
+                ("began_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.AlterField(
-            model_name='attempt',
-            name='way',
-            field=models.CharField(blank=True, db_default='', default='', help_text='copy, mux, tracks, convert or spool.', max_length=8),
+            model_name="attempt",
+            name="way",
+            field=models.CharField(blank=True, db_default="", default="", help_text="copy, mux, tracks, convert or spool.", max_length=8),
         ),
     ]

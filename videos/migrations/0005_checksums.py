@@ -8,14 +8,14 @@ class Migration(migrations.Migration):
     atomic = False  # workers go on while the index of a large table is built
 
     dependencies = [
-        ('ingestion', '0005_streams'),
-        ('people', '0002_channel_limits'),
-        ('videos', '0004_assets'),
+        ("ingestion", "0005_streams"),
+        ("people", "0002_channel_limits"),
+        ("videos", "0004_assets"),
     ]
 
     operations = [
         AddIndexConcurrently(
-            model_name='video',
-            index=models.Index(condition=models.Q(('status', 'stored')), fields=['checksum'], name='video_checksum'),
+            model_name="video",
+            index=models.Index(condition=models.Q(("status", "stored")), fields=["checksum"], name="video_checksum"),
         ),
     ]

@@ -3,13 +3,13 @@ import json
 import pytest
 
 from ingestion.errors import ArchiveError, error
-from ingestion.streams import copying, plan, tracks
+from ingestion.streams import plan, tracks
 from tests.ingestion.media.clips import packets
 from tests.ingestion.media.origin import Fault, HttpSource
 from tests.ingestion.media.stores import uploads_left
 from tests.ingestion.test_streams.test_copying import Interrupted, stop_at
 from tests.ingestion.test_streams.test_muxing import expected, fetch
-from tests.ingestion.test_streams.transfers import PART_SIZE, make_extraction, make_format, move
+from tests.ingestion.test_streams.transfers import make_extraction, make_format, move
 
 BOTH = ("picture.mp4", "sound.m4a")
 STEM = "ann-1/UC1/abcdefghijk/u-1"
