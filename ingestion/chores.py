@@ -2,9 +2,11 @@
 
 import logging
 import threading
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ingestion import orphans
@@ -16,18 +18,35 @@ from ingestion.store import Store
 logger = logging.getLogger(__name__)
 
 UPLOADS, BUCKET = "clean uploads", "clean bucket"
-UPLOADS_EVERY, BUCKET_EVERY = timedelta(hours=1), timedelta(days=1)
+EVERY = {UPLOADS: timedelta(hours=1), BUCKET: timedelta(days=1)}
+IN_VAIN_AFTER = timedelta(hours=1)
+"""A chore that has not ended by then is taken for one whose worker died, or found the storage away. Two at it harm nothing."""
 OLDER_THAN = timedelta(hours=1)
 """What is younger may be somebody's work: far more than a lease."""
 
 
-def take(name: str, every: timedelta) -> bool:
-    """Whether it is time for a chore and nobody else has taken it. Who is told so does it; a worker that dies over it leaves
-    it for the next time."""
-    if Chore.objects.filter(name=name, began_at__lte=Now() - every).update(began_at=Now()):
+def are_due() -> bool:
+    """Whether there is one to be taken."""
+    return set(EVERY) != set(Chore.objects.filter(name__in=EVERY).values_list("name", flat=True)) or _due().exists()
+
+
+def take(name: str) -> bool:
+    """Whether it is time for a chore of EVERY and nobody else has taken it. Who is told so does it, and calls `note_end`."""
+    if _due().filter(name=name).update(began_at=Now(), ended_at=None):
         return True
     _, is_first = Chore.objects.get_or_create(name=name)
     return is_first
+
+
+def note_end(name: str) -> None:
+    Chore.objects.filter(name=name).update(ended_at=Now())
+
+
+def _due() -> QuerySet[Chore]:
+    due = Q(ended_at=None, began_at__lte=Now() - IN_VAIN_AFTER)
+    for name, every in EVERY.items():
+        due |= Q(name=name, began_at__lte=Now() - every)
+    return Chore.objects.filter(due)
 
 
 def clean_now_and_then(store: Store) -> threading.Thread | None:
@@ -35,20 +54,22 @@ def clean_now_and_then(store: Store) -> threading.Thread | None:
 
     In a thread, which is returned: a listing of millions of objects takes minutes, and the caller has other work.
     """
-    whole = take(BUCKET, BUCKET_EVERY)
-    if not take(UPLOADS, UPLOADS_EVERY) and not whole:
+    taken = [name for name in EVERY if take(name)]
+    if not taken:
         return None
-    thread = threading.Thread(target=_clean, args=(store, whole), name="clean-storage", daemon=True)
+    thread = threading.Thread(target=_clean, args=(store, taken), name="clean-storage", daemon=True)
     thread.start()
     return thread
 
 
-def _clean(store: Store, whole: bool) -> None:
+def _clean(store: Store, taken: Collection[str]) -> None:
     try:
-        done = orphans.clean(store, older_than=OLDER_THAN, objects=whole)
+        done = orphans.clean(store, older_than=OLDER_THAN, objects=BUCKET in taken)
         logger.info("the storage was cleaned: %d objects and %d uploads removed", done.objects, done.uploads)
+        for name in taken:
+            note_end(name)
     except ArchiveError as failure:
-        logger.warning("the storage was not cleaned, the next time it is: %s", failure)
+        logger.warning("the storage was not cleaned, it is tried again in an hour: %s", failure)
     except DATABASE_AWAY as exc:
         logger.warning("the database went away while the storage was cleaned: %s", exc)
     finally:

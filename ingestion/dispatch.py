@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from ingestion import assets, leases, orphans, schedule, turns
+from ingestion import assets, chores, leases, orphans, schedule, turns
 from ingestion.brokers import BrokerAway
 from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, look_at_limits
 from ingestion.models import DownloadSession, Limits, Scan
@@ -84,7 +84,7 @@ def tick() -> None:
     schedule.rescan_due(Limits.row())
     turns.refresh()
     top_up(DOWNLOADS, due_videos())
-    top_up(SCANS, min(due_scans() + due_assets(), MOST_WAKE_UPS) or orphans.are_remembered())
+    top_up(SCANS, min(due_scans() + due_assets(), MOST_WAKE_UPS) or orphans.are_remembered() or chores.are_due())
 
 
 def due_videos() -> int:

@@ -204,6 +204,16 @@ def pins_missing(pins: list[str], lock: str, path: str) -> list[str]:
     return found
 
 
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)|`((?:bench/results|docs)/[\w./-]+\.\w+)`")
+
+
+def links_to_nothing(path: str, text: str) -> list[str]:
+    """Files of the repository that a page names, by a link or in backticks, and that are not there."""
+    named = (link or quoted for link, quoted in LINK.findall(text))
+    inside = {name: (ROOT if name.startswith(("bench/", "docs/")) else (ROOT / path).parent) / name for name in named if "://" not in name}
+    return [f"{path}: {name} is not there" for name, file in inside.items() if not file.exists()]
+
+
 def strangers(names: list[str], ignored: list[str]) -> list[str]:
     """Top-level names that are neither in the plan nor left out by .gitignore."""
     patterns = [line.strip().strip("/") for line in ignored if line.strip()]
@@ -248,6 +258,11 @@ def test_everything_is_caught_only_where_an_attempt_is_recorded_and_at_the_top_o
 def test_the_top_level_holds_what_the_plan_says():
     found = strangers(sorted(os.listdir(ROOT)), (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
     kept([f"{name}:1: not a top-level name of this repository" for name in found])
+
+
+def test_pages_name_only_files_that_are_there():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    kept([found for page in pages for found in links_to_nothing(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8"))])
 
 
 @pytest.mark.parametrize("path", ["requirements.txt", "requirements-dev.txt"])
@@ -338,6 +353,14 @@ def test_a_pin_is_the_same_in_any_spelling():
         pins_missing(["Django_Q2[x]==1.11.1 ; python_version >= '3'"], "django-q2==1.11.1 \\\n    --hash=sha256:00\n", "requirements.txt")
         == []
     )
+
+
+def test_a_link_to_nothing_is_found():
+    text = "[a](streams.md#top) ![b](images/no.svg) `bench/results/no.json` [c](https://example.org/no.md) [d](#here)"
+    assert links_to_nothing("docs/page.md", text) == [
+        "docs/page.md: images/no.svg is not there",
+        "docs/page.md: bench/results/no.json is not there",
+    ]
 
 
 def test_a_stranger_at_the_top_level_is_found():

@@ -24,6 +24,8 @@ COLOURS = {
 WAYS = {
     "copy": "Copied",
     "mux": "Picture + sound",
+    "convert": "Converted",
+    "tracks": "Track by track",
     "spool": "Scratch folder",
 }
 

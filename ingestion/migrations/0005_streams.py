@@ -15,6 +15,10 @@ class Migration(migrations.Migration):
             fields=[
                 ("name", models.CharField(max_length=30, primary_key=True, serialize=False)),
                 ("began_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "ended_at",
+                    models.DateTimeField(blank=True, help_text="Blank while it is being done, or when that came to nothing.", null=True),
+                ),
             ],
         ),
         migrations.AlterField(

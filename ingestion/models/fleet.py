@@ -277,6 +277,7 @@ class Chore(models.Model):
 
     name = models.CharField(max_length=30, primary_key=True)
     began_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="Blank while it is being done, or when that came to nothing.")
 
     def __str__(self):
         return self.name

@@ -8,6 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from ingestion import streams
+from ingestion.admin import attempts
 from ingestion.models import Attempt, Budget, DownloadSession, DownloadWindow, Limits, Scan, Worker
 from massdl_site.unfold import UNFOLD
 from tests.factories import make_attempt, make_channel, make_person, make_scan, make_session, make_video
@@ -272,6 +274,10 @@ def test_attempts_are_filtered_and_found(admin_client, query, found):
     make_attempt(video=video)
     make_attempt(outcome="stored", way="mux")
     assert len(admin_client.get(ATTEMPTS, query).context["cl"].result_list) == found
+
+
+def test_every_way_of_the_streams_has_a_name_for_staff():
+    assert set(attempts.WAYS) == set(streams.WAYS)
 
 
 def test_an_attempt_tells_what_its_error_means(admin_client):

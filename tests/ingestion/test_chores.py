@@ -3,16 +3,16 @@ from datetime import timedelta
 import pytest
 from django.core.files.storage import FileSystemStorage
 from django.db.models.functions import Now
+from django_q.brokers import get_broker
+from django_q.models import OrmQ
 
-from ingestion import chores
+from ingestion import chores, dispatch
 from ingestion.models import Chore
 from ingestion.store import Store
 from tests.factories import make_attempt, make_video
 from videos.keys import key_stem
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the chore has a thread and a connection of its own
-
-HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -37,12 +37,31 @@ def put(store, key):
 
 
 def test_a_chore_is_taken_by_one_and_then_not_before_its_time():
-    assert [chores.take("sweep", HOUR) for _ in range(3)] == [True, False, False]
+    assert [chores.take(chores.UPLOADS) for _ in range(3)] == [True, False, False]
+    chores.note_end(chores.UPLOADS)
     Chore.objects.update(began_at=Now() - timedelta(minutes=59))
-    assert not chores.take("sweep", HOUR)
+    assert not chores.take(chores.UPLOADS)
     Chore.objects.update(began_at=Now() - timedelta(minutes=61))
-    assert [chores.take("sweep", HOUR) for _ in range(2)] == [True, False]
-    assert chores.take("another", HOUR)
+    assert [chores.take(chores.UPLOADS) for _ in range(2)] == [True, False]
+    assert chores.take(chores.BUCKET)
+
+
+def test_one_that_never_ended_is_taken_again_in_an_hour():
+    assert chores.take(chores.BUCKET)
+    Chore.objects.update(began_at=Now() - timedelta(minutes=61))
+    assert [chores.take(chores.BUCKET) for _ in range(2)] == [True, False]
+    chores.note_end(chores.BUCKET)
+    Chore.objects.update(began_at=Now() - timedelta(minutes=61))
+    assert not chores.take(chores.BUCKET)
+
+
+def test_an_idle_fleet_is_woken_for_its_chores(store):
+    dispatch.tick()
+    assert get_broker(dispatch.SCANS).queue_size() == 1
+    OrmQ.objects.all().delete()
+    chores.clean_now_and_then(store).join()
+    dispatch.tick()
+    assert get_broker(dispatch.SCANS).queue_size() == 0
 
 
 def test_the_bucket_is_cleaned_at_once_and_then_every_day(store, monkeypatch):
@@ -81,3 +100,4 @@ def test_a_storage_that_does_not_answer_is_left_for_the_next_time(store, monkeyp
     monkeypatch.setattr(Store, "objects", lambda self, prefix="": (_ for _ in ()).throw(chores.ArchiveError("storage", "away")))
     chores.clean_now_and_then(store).join()
     assert "the storage was not cleaned" in caplog.text
+    assert set(Chore.objects.values_list("ended_at", flat=True)) == {None}

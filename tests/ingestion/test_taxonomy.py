@@ -28,6 +28,7 @@ from ingestion.errors import KINDS, error
 from ingestion.heartbeat import Heartbeat
 from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from ingestion.store import Store
+from ingestion.store.border import LATER
 from ingestion.unknowns import frequent_unknowns
 from ingestion.youtube import YouTube
 from people.models import Channel
@@ -283,6 +284,7 @@ class Follows:
 
 
 SOON = timedelta(seconds=30)
+WITHIN_A_MINUTE = (LATER / 2, timedelta(minutes=1))
 NOTHING = timedelta(0)
 
 FOLLOWS = {
@@ -292,8 +294,8 @@ FOLLOWS = {
     "fleet": Follows("pending", 0, "refused", (-SOON, SOON), stops_all=True),
     "setup": Follows("pending", 0, "handed_back", (SOON, timedelta(minutes=2)), session="paused"),
     "staff": Follows("skipped", 0, None),
-    "storage_throttled": Follows("pending", 0, "deferred", (SOON, timedelta(minutes=2))),
-    "storage_unreachable": Follows("pending", 0, "deferred", (SOON, timedelta(minutes=2))),
+    "storage_throttled": Follows("pending", 0, "deferred", WITHIN_A_MINUTE),
+    "storage_unreachable": Follows("pending", 0, "deferred", WITHIN_A_MINUTE),
     "lost": Follows("pending", 0, "lost", (BACKOFF - SOON, BACKOFF * 1.2 + SOON)),  # five deaths in a row end it, not three
 }
 

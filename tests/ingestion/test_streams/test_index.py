@@ -131,7 +131,7 @@ def test_a_wrong_length_is_noticed(origin, long_clips, moto_store):
 
 def test_frames_decide_as_well_as_hours(origin):
     formats = make_format(origin, "picture.mp4", fps=30), make_format(origin, "sound.m4a")
-    film = make_extraction(*formats, duration=5000)
+    film = make_extraction(*formats, duration=7000)
     lively = replace(film, formats=(replace(formats[0], fps=60), formats[1]))
     layouts = [make_recipe(video, "mp4", "none", in_order=False).layout for video in (film, lively)]
     assert layouts == ["moov", "fragments"]
