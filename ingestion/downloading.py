@@ -1,7 +1,7 @@
 """One claimed video, from one look at YouTube to an exact row: the work itself, without queue or process around it."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from ingestion.options import Choice, Options
 from ingestion.outages import DATABASE_AWAY, close_connection, insist
 from ingestion.store import Store
 from ingestion.streams import Transferred, codecs_after, transfer
-from ingestion.uploads import media_keys, remembers, way_of
+from ingestion.uploads import media_keys, way_of
 from videos.keys import key_stem
 from videos.models import Video
 from videos.text import storable
@@ -48,10 +48,12 @@ def download(claim: Claim, *, source: VideoSource, store: Store, heartbeat: Hear
 
     Nothing is raised for a video that fails: its row and its attempt say what happened. `heartbeat` is running.
     """
+    begun = False
     try:
         video = _video(claim)
         options = _options(video)
         store.check()  # a storage that is away costs YouTube no request
+        begun = True
         extraction = source.extract(video.external_id, options.choice)
         budget.accepted()
         moved = _move(claim, video, extraction, options, source=source, store=store, heartbeat=heartbeat)
@@ -59,14 +61,14 @@ def download(claim: Claim, *, source: VideoSource, store: Store, heartbeat: Hear
     except Stopped as stop:
         _stopped(claim, stop)
     except ArchiveError as failure:
-        _failed(claim, failure, store)
+        _failed(claim, failure, store, begun=begun)
     except DATABASE_AWAY as exc:
         logger.warning("the database went away in a download, which is handed back: %s", exc, extra={"video": claim.video_id})
         close_connection()
         insist(leases.hand_back, claim)
     except Exception as exc:  # the attempt must be recorded whatever broke, and the worker goes on
         logger.exception("an unforeseen error in a download", extra={"video": claim.video_id})
-        _failed(claim, error("unknown", f"{type(exc).__name__}: {exc}"), store)
+        _failed(claim, error("unknown", f"{type(exc).__name__}: {exc}"), store, begun=begun)
     return None
 
 
@@ -175,12 +177,21 @@ def _record(claim: Claim, video: Video, extraction: Extraction, options: Options
     }
     is_ours, assets = insist(_finish, claim, options, way=moved.way, **fields)
     if not is_ours:
+        # its object stays: the attempt remembers it, and whoever has the video now may be about to record it
         logger.warning("a video was finished after its lease had gone to somebody else", extra={"video": claim.video_id})
-        _clear_away(claim, stored.key, store)
         return None
-    for key in {video.storage_key, *moved.leftovers} - {"", stored.key}:
-        store.delete(key)
+    _delete(store, {video.storage_key, *moved.leftovers} - {"", stored.key})
     return Downloaded(extraction, assets)
+
+
+def _delete(store: Store, keys: Iterable[str]) -> None:
+    """Of objects that are no longer needed. What the storage refuses is no matter of the video, which is stored: it is left
+    for the daily cleaning."""
+    for key in keys:
+        try:
+            store.delete(key)
+        except ArchiveError as failure:
+            logger.warning("%s stays in the storage for now: %s", key, failure)
 
 
 def _finish(claim: Claim, options: Options, **fields: Any) -> tuple[bool, AssetClaim | None]:
@@ -211,25 +222,17 @@ def _picture(extraction: Extraction, convert: str) -> dict[str, Any]:
     return {**size, "vcodec": vcodec[:40], "acodec": acodec[:40]}
 
 
-def _clear_away(claim: Claim, key: str, store: Store) -> None:
-    """Remove the object of a lost claim, unless a later attempt goes on with the same upload."""
-    later = Attempt.objects.filter(remembers(key), video_id=claim.video_id, pk__gt=claim.attempt_id)
-    taken = Video.objects.filter(storage_key=key)
-    if not later.exists() and not taken.exists():
-        store.delete(key)
-
-
 def _stopped(claim: Claim, stop: Stopped) -> None:
     logger.info("the download of video %d was stopped: %s", claim.video_id, stop.reason, extra={"video": claim.video_id})
     if stop.reason != "lost":
         insist(leases.hand_back, claim)
 
 
-def _failed(claim: Claim, failure: ArchiveError, store: Store) -> None:
+def _failed(claim: Claim, failure: ArchiveError, store: Store, *, begun: bool) -> None:
     if budget.is_refusal(failure) and not leases.refuses_this_video_only(claim, failure.kind):
         until = budget.refused(failure.kind)
         logger.error("YouTube refuses us (%s): no requests until %s", failure.kind, until.isoformat(timespec="seconds"))
     budget.note_answer(failure)
     logger.info("video %d was not stored: %s", claim.video_id, failure, extra={"video": claim.video_id})
-    if insist(leases.finish_failed, claim, failure):
+    if insist(leases.finish_failed, claim, failure, begun=begun):
         orphans.clear_video(claim.video_id, store=store)

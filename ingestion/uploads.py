@@ -9,11 +9,7 @@ A state with "stored" is about a finished object.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import reduce
-from operator import or_
 from typing import Any
-
-from django.db.models import Q
 
 State = Mapping[str, Any]
 
@@ -52,8 +48,3 @@ def way_of(remembered: State) -> str:
 def pairs(columns: tuple[str | None, ...]) -> Iterator[tuple[str, str | None]]:
     """(key, upload id) of every upload of an attempt, from its COLUMNS."""
     yield from ((key, upload_id) for key, upload_id in zip(columns[::2], columns[1::2], strict=True) if key)
-
-
-def remembers(key: str) -> Q:
-    """Attempts that remember an upload under this key."""
-    return reduce(or_, (Q(**{f"{path}__key": key}) for path in _PATHS))

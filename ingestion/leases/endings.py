@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from itertools import takewhile
 from typing import Any
 
 from django.db import transaction
@@ -10,7 +11,7 @@ from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from ingestion import budget, schedule
-from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError
+from ingestion.errors import ArchiveError, DeferredError, FleetError, PermanentError, SetupError, error
 from ingestion.leases.claims import Claim
 from ingestion.models import Attempt, DownloadSession, Limits
 from ingestion.options import Options
@@ -19,6 +20,9 @@ from videos.models import Video
 from videos.text import storable
 
 ANSWERS_COUNT_FOR = timedelta(minutes=2)
+OUTAGES = ("storage_throttled", "storage_unreachable")
+MOST_OUTAGES = 50
+"""In a row at one video, each with a look at YouTube: half an hour and more."""
 
 NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
 GIVEN_BACK = Greatest(F("attempts") - 1, 0)
@@ -34,9 +38,15 @@ def finish_stored(claim: Claim, *, way: str, **fields: Any) -> bool:
     return _finish(claim, Attempt.Outcome.STORED, changes, way=way, bytes_stored=fields["file_size"])
 
 
-def finish_failed(claim: Claim, failure: ArchiveError) -> bool:
-    """Record a failure and what follows from it; False, and nothing written, when the claim was lost."""
-    outcome, changes = _verdict(claim, failure)
+def finish_failed(claim: Claim, failure: ArchiveError, *, begun: bool = True) -> bool:
+    """Record a failure and what follows from it; False, and nothing written, when the claim was lost.
+
+    `begun`: the storage was looked at and was well, so that what it did wrong afterwards may be about this video.
+    """
+    waits = _outages_in_a_row(claim) if begun and failure.kind in OUTAGES else []
+    if waits and _is_about_this_video(claim, waits):
+        failure = error("storage", f"Again and again, and not for other videos: {failure.message}")
+    outcome, changes = _verdict(claim, failure, begun=begun)
     changes["losses"] = 0
     if not spends_attempt(failure):
         changes["attempts"] = GIVEN_BACK
@@ -73,7 +83,7 @@ def attempts_allowed(session_id: int | None, limits: Limits) -> int:
     return Options.of(raw or {}).max_attempts or limits.max_attempts
 
 
-def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
+def _verdict(claim: Claim, failure: ArchiveError, *, begun: bool) -> tuple[str, dict[str, Any]]:
     """The attempt's outcome and the video's new columns."""
     said = {"error_kind": failure.kind, "error_message": storable(failure.message, 2000)}
     if isinstance(failure, PermanentError):
@@ -83,7 +93,8 @@ def _verdict(claim: Claim, failure: ArchiveError) -> tuple[str, dict[str, Any]]:
     again = next_attempt(failure, claim.attempts, now, max_attempts=allowed, base=limits.backoff_base, cap=limits.backoff_cap)
     if again is None or (budget.is_refusal(failure) and refuses_this_video_only(claim, failure.kind, allowed)):
         return Attempt.Outcome.FAILED, {**said, "status": ended(Video.Status.FAILED)}
-    return _outcome_of(failure), {**said, "status": Video.Status.PENDING, "next_attempt_at": Now() + (again - now)}
+    outcome = Attempt.Outcome.HANDED_BACK if failure.kind in OUTAGES and not begun else _outcome_of(failure)
+    return outcome, {**said, "status": Video.Status.PENDING, "next_attempt_at": Now() + (again - now)}
 
 
 def ended(status: str) -> Case:
@@ -97,6 +108,23 @@ def _outcome_of(failure: ArchiveError) -> str:
     if isinstance(failure, budget.BreakerOpen | SetupError):
         return Attempt.Outcome.HANDED_BACK
     return Attempt.Outcome.REFUSED if isinstance(failure, FleetError) else Attempt.Outcome.RETRY
+
+
+def _outages_in_a_row(claim: Claim) -> list[int]:
+    """The attempts right before this one in which the storage was well at first, and then had an outage; the latest first."""
+    tries = Attempt.objects.filter(video_id=claim.video_id, pk__lt=claim.attempt_id).exclude(outcome=Attempt.Outcome.HANDED_BACK)
+    rows = tries.order_by("-pk").values_list("pk", "outcome", "error_kind")[:MOST_OUTAGES]
+    in_a_row = takewhile(lambda row: row[1] in (Attempt.Outcome.DEFERRED, Attempt.Outcome.RETRY) and row[2] in (*OUTAGES, "storage"), rows)
+    return [pk for pk, *_ in in_a_row]
+
+
+def _is_about_this_video(claim: Claim, outages: list[int]) -> bool:
+    """Whether the storage takes other videos meanwhile, after as many outages as there are attempts, or there were too many
+    of them: one video that can never be stored must not be tried for ever."""
+    if len(outages) + 1 < attempts_allowed(claim.session_id, Limits.row()):
+        return False
+    since = Attempt.objects.filter(pk__gt=outages[-1]).exclude(video_id=claim.video_id).order_by("-pk")
+    return len(outages) + 1 > MOST_OUTAGES or Attempt.Outcome.STORED in since.values_list("outcome", flat=True)[:50]
 
 
 def refuses_this_video_only(claim: Claim, kind: str, allowed: int | None = None) -> bool:

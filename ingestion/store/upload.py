@@ -50,6 +50,7 @@ class Upload(ABC):
         self._in_order = in_order
         self._turn = threading.Condition()
         self._left = False
+        self._may_be_whole = False
         self._kept: tuple[int, frozenset[int], dict[str, Any]] | None = None  # what makes the state that was handed over last
 
     @property
@@ -107,6 +108,7 @@ class Upload(ABC):
         """
         parts = self._in_sequence(size)
         stored = Stored.of(self.key, parts, self.part_size)
+        self._may_be_whole = True  # from here on, whatever is answered
         self._complete(parts, stored)
         self.leave()
         held = self._size_held()
@@ -125,6 +127,8 @@ class Upload(ABC):
         """Leave nothing behind. Raises what the storage raises; call it when no `put_part` runs any more."""
         self.leave()
         self._abort()
+        if self._may_be_whole and self._size_held() is not None:
+            self._delete()
         if self._on_state:
             self._on_state(None)
 

@@ -7,14 +7,14 @@ from django.core.files.storage import FileSystemStorage
 from django.db import OperationalError
 from django.db.models.functions import Now
 
-from ingestion import downloading, leases, outages, turns
+from ingestion import downloading, leases, orphans, outages, turns
 from ingestion.errors import error
 from ingestion.extraction import Extraction, MediaFormat
 from ingestion.heartbeat import Heartbeat, Stopped
 from ingestion.models import Attempt, Budget
 from ingestion.options import Choice
 from ingestion.store import Store
-from tests.factories import make_session, make_video
+from tests.factories import make_attempt, make_session, make_video
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a download closes its connection for a while
@@ -163,14 +163,67 @@ def test_what_it_had_stored_of_another_file_is_removed(store, folder):
     assert files(folder) == [folder / video.storage_key]
 
 
-def test_a_zombie_changes_nothing_and_leaves_no_object(store, folder):
+@pytest.fixture
+def zombie():
+    """The claim of a worker that was given up, and works on."""
     make_video()
     claim = leases.claim("w")
     Video.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
     leases.reap()
-    done, video = run(store, FakeSource(), claim)
+    Video.objects.update(next_attempt_at=Now())
+    return claim
+
+
+def test_what_a_zombie_stored_is_recorded_by_its_successor(store, folder, zombie):
+    done, video = run(store, FakeSource(), zombie)
     assert not done and video.status == "pending"
-    assert files(folder) == []
+    (stored,) = files(folder)
+    _, video = run(store, FakeSource(media_failure=error("forbidden")))
+    assert (video.status, folder / video.storage_key) == ("stored", stored)
+
+
+def test_what_a_zombie_stores_too_late_goes_and_nothing_of_its_successor(store, folder, zombie):
+    _, video = run(store, FakeSource())
+    done, _ = run(store, FakeSource(), zombie)
+    assert not done and len(files(folder)) == 2
+    assert orphans.clear_rows(store=store) == 1
+    assert files(folder) == [folder / video.storage_key]
+
+
+def test_a_storage_that_refuses_to_delete_is_no_failure_of_a_stored_video(store, monkeypatch, caplog):
+    make_video()
+    run(store, FakeSource())
+    Video.objects.update(status="pending", attempts=0)
+    monkeypatch.setattr(store, "delete", lambda key: (_ for _ in ()).throw(error("storage_credentials", "AccessDenied")))
+    done, video = run(store, FakeSource())
+    assert done and (video.status, video.error_kind) == ("stored", "")
+    assert "stays in the storage for now" in caplog.text
+
+
+def outage():
+    return error("storage_unreachable", "503", not_before=datetime.now(UTC))
+
+
+def test_a_storage_that_is_away_from_the_beginning_is_waited_for_without_end(store, monkeypatch):
+    make_video()
+    monkeypatch.setattr(store, "check", lambda: (_ for _ in ()).throw(outage()))
+    source = FakeSource()
+    for _ in range(leases.MOST_OUTAGES + 2):
+        _, video = run(store, source)
+        Video.objects.update(next_attempt_at=Now())
+    assert (video.status, video.attempts, video.error_kind) == ("pending", 0, "storage_unreachable")
+    assert set(Attempt.objects.values_list("outcome", flat=True)) == {"handed_back"}
+    assert source.asked == []
+
+
+def test_a_video_that_alone_cannot_be_stored_is_given_up(store):
+    make_video()
+    for number in range(1, 6):
+        _, video = run(store, FakeSource(media_failure=outage()))
+        make_attempt(outcome="stored", video=make_video(status="stored"))
+        assert video.attempts == max(number - 2, 0)
+        Video.objects.update(next_attempt_at=Now())
+    assert (video.status, video.error_kind) == ("failed", "storage")
 
 
 def test_a_video_stored_again_replaces_its_object(store, folder):

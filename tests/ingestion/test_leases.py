@@ -12,7 +12,7 @@ from ingestion.budget import BreakerOpen
 from ingestion.errors import error
 from ingestion.models import Attempt, Budget, DownloadSession, Limits, Scan
 from people.models import Channel
-from tests.factories import make_channel, make_session, make_video
+from tests.factories import make_attempt, make_channel, make_session, make_video
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +154,28 @@ def test_transient_failures_end_after_three_attempts():
         assert claim.attempts == number
         leases.finish_failed(claim, error("network"))
     assert Video.objects.get().status == "failed"
+
+
+def fail_of_an_outage():
+    Video.objects.update(next_attempt_at=Now())
+    leases.finish_failed(leases.claim("w"), error("storage_unreachable", "503", not_before=timezone.now()))
+    return Video.objects.get()
+
+
+def test_an_outage_of_the_storage_that_hits_all_is_waited_for():
+    make_video()
+    for _ in range(leases.MOST_OUTAGES):
+        assert fail_of_an_outage().attempts == 0
+    assert fail_of_an_outage().error_kind == "storage"
+
+
+def test_outages_are_counted_in_a_row():
+    make_video()
+    for kind in ["storage_throttled", "storage_unreachable", "network"] * 2:
+        Video.objects.update(next_attempt_at=Now(), attempts=0)
+        leases.finish_failed(leases.claim("w"), error(kind, not_before=timezone.now()) if "storage" in kind else error(kind))
+        make_attempt(outcome="stored", video=make_video(status="stored"))
+    assert set(Attempt.objects.values_list("error_kind", flat=True)) == {"storage_throttled", "storage_unreachable", "network", ""}
 
 
 def test_a_video_that_alone_is_refused_does_not_open_the_breaker_for_ever():

@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import imageio_ffmpeg
 import pytest
@@ -22,7 +24,7 @@ from django.utils import timezone
 
 from demo.object_store import S3Server, serve_s3
 from demo.youtube_twin import Twin
-from ingestion import budget, leases, scanning, steering
+from ingestion import assets, budget, leases, scanning, steering
 from ingestion.downloading import download
 from ingestion.errors import KINDS, error
 from ingestion.heartbeat import Heartbeat
@@ -32,9 +34,9 @@ from ingestion.store.border import LATER
 from ingestion.unknowns import frequent_unknowns
 from ingestion.youtube import YouTube
 from people.models import Channel
-from tests.factories import make_channel, make_session, make_video
+from tests.factories import make_asset, make_channel, make_session, make_video
 from tests.ingestion.media.stores import make_folder_store, make_s3_storage, refuse
-from videos.models import Video
+from videos.models import Asset, Video
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a download closes its connection for a while
 
@@ -96,7 +98,7 @@ def world(fresh_twin: Twin, tmp_path: Path) -> Iterator[World]:
 
 # --- the scenarios ----------------------------------------------------------------------------------------------------
 
-Scenario = Callable[[World], Video | Scan]
+Scenario = Callable[[World], Video | Scan | Asset]
 SCENARIOS: dict[str, Scenario] = {}
 
 SPECIAL_VIDEOS = {
@@ -165,6 +167,18 @@ def forbidden(world: World) -> Video:
 
 
 @scenario
+def captions_refused(world: World) -> Asset:
+    """Those in one language, of a video that YouTube gives."""
+    world.answer("/api/timedtext", "", status=429)
+    wanted = {"assets": ["subtitles"], "subtitle_languages": ["fr"]}
+    video = make_video(external_id=ORDINARY, status="stored", session=make_session(options=wanted))
+    asset = make_asset(video=video, session=video.session, kind="subtitles", language="fr", ext="vtt")
+    assets.work(assets.claim_assets("w"), source=world.youtube, store=world.store, check=lambda: None)
+    asset.refresh_from_db()
+    return asset
+
+
+@scenario
 def media(world: World) -> Video:
     """As many bytes as announced, but no film."""
     world.answer("/videoplayback.*itag=134", "x" * world.size_of(134), status=206)
@@ -200,6 +214,7 @@ def refused_by_storage(operation: str, status: int, code: str) -> Scenario:
 
 SCENARIOS["storage"] = refused_by_storage("UploadPart", 400, "BadDigest")
 SCENARIOS["storage_throttled"] = refused_by_storage("UploadPart", 503, "SlowDown")
+SCENARIOS["storage_too_large"] = refused_by_storage("CompleteMultipartUpload", 400, "EntityTooLarge")
 SCENARIOS["storage_full"] = refused_by_storage("CreateMultipartUpload", 507, "XMinioStorageFull")
 
 
@@ -231,6 +246,28 @@ def misconfigured(world: World) -> Video:
     """There is no ffmpeg where the settings say."""
     world.rooms.enter_context(override_settings(FFMPEG="/nowhere/ffmpeg"))
     return world.download()
+
+
+@scenario
+def scratch_limit(world: World) -> Video:
+    """A video that can only be made on disk, and is larger than one may be there."""
+    world.rooms.enter_context(override_settings(SCRATCH_DIR=world.folder / "scratch", SCRATCH_LIMIT_GB=1e-6))
+    return world.download("HLSONLY____")
+
+
+@scenario
+def scratch_full(world: World) -> Video:
+    """The kernel has no room left for the file that yt-dlp writes."""
+
+    def make_folder(**about) -> str:
+        folder = make(**about)
+        Path(folder, "HLSONLY____.mp4.part").symlink_to("/dev/full")
+        return folder
+
+    make = tempfile.mkdtemp
+    world.rooms.enter_context(override_settings(SCRATCH_DIR=world.folder / "scratch"))
+    world.rooms.enter_context(mock.patch.object(tempfile, "mkdtemp", make_folder))
+    return world.download("HLSONLY____")
 
 
 @scenario
@@ -295,7 +332,7 @@ FOLLOWS = {
     "setup": Follows("pending", 0, "handed_back", (SOON, timedelta(minutes=2)), session="paused"),
     "staff": Follows("skipped", 0, None),
     "storage_throttled": Follows("pending", 0, "deferred", WITHIN_A_MINUTE),
-    "storage_unreachable": Follows("pending", 0, "deferred", WITHIN_A_MINUTE),
+    "storage_unreachable": Follows("pending", 0, "handed_back", WITHIN_A_MINUTE),
     "lost": Follows("pending", 0, "lost", (BACKOFF - SOON, BACKOFF * 1.2 + SOON)),  # five deaths in a row end it, not three
 }
 
@@ -305,8 +342,7 @@ def test_every_kind_is_reached_and_treated_as_its_class_says(world: World, kind:
     row = SCENARIOS[kind](world)
     assert row.error_kind == kind, row.error_message
     follows = FOLLOWS.get(kind) or FOLLOWS[KINDS[kind].type.treatment]
-    look_at = look_at_video if isinstance(row, Video) else look_at_scan
-    look_at(row, follows)
+    LOOK_AT[type(row)](row, follows)
     assert DownloadSession.objects.get().state == follows.session
     assert (budget.state().breaker == budget.OPEN) == follows.stops_all
     assert leases.claim("another") is None, "nobody takes it again at once"
@@ -336,6 +372,15 @@ def look_at_scan(scan: Scan, follows: Follows) -> None:
     assert (scan.state, scan.claim_id) == ("done" if scan.error_kind == "empty" else "failed", None)
     assert scan.error_message and scan.attempts == 1
     assert Channel.objects.get().state == ("gone" if scan.error_kind == "channel_missing" else "active")
+
+
+def look_at_asset(asset: Asset, follows: Follows) -> None:
+    assert (asset.status, asset.attempts, asset.claim_id) == (follows.status, follows.attempts, None)
+    least, most = follows.wait
+    assert asset.error_message and least <= asset.next_attempt_at - timezone.now() <= most
+
+
+LOOK_AT = {Video: look_at_video, Scan: look_at_scan, Asset: look_at_asset}
 
 
 # --- beside the table -------------------------------------------------------------------------------------------------

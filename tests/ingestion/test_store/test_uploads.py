@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from ingestion.errors import DeferredError, TransientError
+from ingestion.errors import DeferredError, TransientError, error
 from ingestion.store import Part, Store
 from tests.ingestion.media.stores import refuse, uploads_left
 
@@ -156,6 +156,19 @@ def test_a_lost_answer_to_complete_is_no_loss(moto_store):
     again = begin(moto_store, state=upload.state)
     stored = upload.complete(5)
     assert again.complete(5) == stored
+
+
+def test_an_object_that_is_whole_when_the_upload_is_aborted_goes_too(store, monkeypatch):
+    """As when the look at it after its completion was not answered."""
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    with monkeypatch.context() as away:
+        away.setattr(upload, "_size_held", lambda: (_ for _ in ()).throw(error("storage_unreachable", "503")))
+        with pytest.raises(DeferredError):
+            upload.complete(len(piece(1)))
+    assert list(store.list_keys())
+    upload.abort()
+    assert list(store.list_keys()) == []
 
 
 def test_a_server_without_checksums_gets_md5(moto_store, monkeypatch):
