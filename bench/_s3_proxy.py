@@ -27,6 +27,7 @@ class S3Fault:
     lost    the server does what was asked, and the connection is reset where its answer would come
     slow    the same, and the client waits until it gives up
     hold    half of the body is taken, and nothing more happens until the client goes away
+    cut     the server does what was asked, and the connection is reset after half of the body of its answer
     """
 
     step: str
@@ -169,6 +170,10 @@ class _Handler(BaseHTTPRequestHandler):
                     there.putheader(name, value)
             there.endheaders(body or None)
             answer = there.getresponse()
+            if fault and fault.kind == "cut":
+                self._answer(answer, most=(answer.length or 0) // 2)
+                self._hang_up(after_client=False)
+                return
             if fault:
                 answer.read()
                 self._hang_up(after_client=fault.kind == "slow")
@@ -176,7 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
             seen.status = answer.status
             self._answer(answer)
 
-    def _answer(self, answer: http.client.HTTPResponse) -> None:
+    def _answer(self, answer: http.client.HTTPResponse, *, most: int | None = None) -> None:
+        """Pass it on; no more than `most` bytes of its body, of an answer that says how long it is."""
         whole = answer.read() if answer.getheader("Content-Length") is None else None
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
@@ -188,8 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
         if whole is not None:
             self.wfile.write(whole)
             return
-        while block := answer.read(BLOCK):
+        while block := answer.read(BLOCK if most is None else min(BLOCK, most)):
             self.wfile.write(block)
+            most = None if most is None else most - len(block)
 
     def _refuse(self, fault: S3Fault) -> None:
         body = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>On demand.</Message></Error>".encode()

@@ -81,8 +81,8 @@ def prepare_pipe(options: Mapping[str, Any], number: int) -> Run:
     from ingestion.options import Choice
     from ingestion.store import Store
     from ingestion.streams.feeding import Mux
+    from ingestion.streams.inputs import PICTURE_WINDOW, SOUND_WINDOW
     from ingestion.streams.job import Job
-    from ingestion.streams.muxing import PICTURE_WINDOW, SOUND_WINDOW
     from ingestion.streams.ranges import Meter
     from ingestion.youtube import YouTube
 

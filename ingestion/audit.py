@@ -47,7 +47,7 @@ def _object_against_row(store: Store, name: str, key: str, part_size: int, recor
 
 def _objects_without_rows(objects: Iterable[str]) -> Iterator[str]:
     known = set(Video.objects.exclude(storage_key="").values_list("storage_key", flat=True))
-    known |= set(Asset.objects.stored().order_by().values_list("storage_key", flat=True))
+    known |= set(Asset.objects.exclude(storage_key="").order_by().values_list("storage_key", flat=True))
     for key in objects:
         if key not in known:
             yield f"the object {key} has no row"

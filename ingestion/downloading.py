@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
@@ -113,13 +113,13 @@ def _look_again(video: Video, options: Options, source: VideoSource) -> Extracti
 
 
 def _remember_upload(claim: Claim, state: Mapping[str, Any] | None) -> None:
-    """Keep what is needed to go on or to clear away. A database that is away for a moment must not end a download: the
-    state of the next part says it all again."""
+    """Keep what is needed to go on or to clear away. What the database raises goes through: the upload knows whether it can
+    do without."""
     try:
         Attempt.objects.filter(pk=claim.attempt_id).update(upload=state, **({"way": way_of(state)} if state else {}))
-    except (DatabaseError, InterfaceError):
-        logger.warning("the state of an upload was not saved", extra={"attempt": claim.attempt_id})
-        connection.close()
+    except DATABASE_AWAY:
+        close_connection()
+        raise
 
 
 def _earlier(claim: Claim) -> QuerySet[Attempt]:

@@ -1,7 +1,7 @@
 """Everything that can go wrong with a video or a channel, in one tree and one table.
 
     ArchiveError                 carries a kind of the table below and the raw line
-    ├── PermanentError           YouTube will not give it: never tried again by itself
+    ├── PermanentError           YouTube will not give it, or it is too large for us: never tried again by itself
     ├── DeferredError            not before a certain time: no attempt is spent
     ├── TransientError           worth another attempt, up to the limit
     ├── FleetError               YouTube refuses us, not the video: all hosts stop, the attempt is given back
@@ -81,7 +81,7 @@ TREATMENTS: dict[str, Treatment] = {
     for treatment in (
         Treatment(
             "permanent",
-            "YouTube will not give it: it becomes unavailable, and is not tried again by itself.",
+            "YouTube will not give it, or it is too large for us: it becomes unavailable, and is not tried again by itself.",
             "One is spent; there will be no other.",
             GOES_ON,
             ASKING,
@@ -173,6 +173,13 @@ KINDS: dict[str, Kind] = {
         Kind("network", TransientError, "The connection to YouTube failed.", "Check this host's network and proxy, then retry."),
         Kind("incomplete", TransientError, "Fewer bytes arrived than were announced.", "Retry; if it stays, look at the network."),
         Kind("forbidden", TransientError, "YouTube refused the media file.", "Retry; if many fail so, update yt-dlp."),
+        Kind(
+            "captions_refused",
+            TransientError,
+            "YouTube refused the captions in this language, though it gives the video; translations are often refused.",
+            "Nothing to do at first: they are tried again later. If it stays, retry them by hand another day, or ask for the original "
+            "language.",
+        ),
         Kind("no_formats", TransientError, "YouTube offered nothing that can be downloaded.", "Update yt-dlp, then retry."),
         Kind(
             "degraded",
@@ -196,7 +203,8 @@ KINDS: dict[str, Kind] = {
             "storage_unreachable",
             DeferredError,
             "The storage does not answer, or not as it should.",
-            "Start it, or mend the network to it: it is tried again each minute. If it never answered, correct AWS_S3_ENDPOINT_URL.",
+            "Start it, or mend the network to it: it is tried again each minute. If it never answered, correct AWS_S3_ENDPOINT_URL; if "
+            "large videos alone meet this, set MASSDL_S3_PARTS_IN_ORDER.",
         ),
         Kind(
             "storage_credentials",
@@ -218,6 +226,25 @@ KINDS: dict[str, Kind] = {
             "The storage has no room left.",
             "Make room or raise its quota, or name another place in MASSDL_S3_BUCKET, MASSDL_GCS_BUCKET or MASSDL_MEDIA_FOLDER, then "
             "resume the session.",
+        ),
+        Kind(
+            "storage_too_large",
+            PermanentError,
+            "The file is larger than the storage takes.",
+            "Name a storage or a file system that takes files of this size, or begin a session with a lower quality; then retry.",
+        ),
+        Kind(
+            "scratch_limit",
+            PermanentError,
+            "The video has to be made on disk, and needs more room there than one video may take.",
+            "Raise MASSDL_SCRATCH_LIMIT_GB, or begin a session with a lower quality; then retry.",
+        ),
+        Kind(
+            "scratch_full",
+            SetupError,
+            "The disk of a worker's scratch folder has no room left.",
+            "Make room there, or name a folder on another disk in MASSDL_SCRATCH_DIR, then resume the session. If one video alone fills "
+            "it, lower MASSDL_SCRATCH_LIMIT_GB.",
         ),
         Kind("media", TransientError, "The file could not be put together.", "Retry; if it stays, report it with the raw line."),
         Kind("lost", TransientError, "The worker died in the middle of it.", "Look at the workers' logs and memory, then retry."),
@@ -260,8 +287,8 @@ KINDS: dict[str, Kind] = {
 }
 
 
-STORAGE_KINDS = tuple(slug for slug in KINDS if slug.split("_")[0] == "storage")
-"""What only the storage can be the reason of; nothing is said of YouTube by them."""
+STORAGE_KINDS = tuple(slug for slug in KINDS if slug.split("_")[0] in ("storage", "scratch"))
+"""What only the storage or our own disk can be the reason of; nothing is said of YouTube by them."""
 
 
 def error(kind: str, message: str = "", *, not_before: datetime | None = None) -> ArchiveError:

@@ -1,6 +1,6 @@
 """What one look at a video tells, and what its bytes are read through; plain data between `youtube` and `streams`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,8 @@ class MediaFormat:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Metadata and the chosen formats (one, or picture then sound). `info` is yt-dlp's own, for its own downloader."""
+    """Metadata and the chosen formats (one, or picture then sound). `info` is yt-dlp's own, for its own downloader, with
+    the chosen formats only; `offered` are all that this look found, as yt-dlp tells them."""
 
     external_id: str
     title: str
@@ -41,6 +42,7 @@ class Extraction:
     availability: str
     formats: tuple[MediaFormat, ...]
     info: Mapping[str, Any] = field(repr=False)
+    offered: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
 
 class RangeAnswer(Protocol):

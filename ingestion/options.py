@@ -14,6 +14,8 @@ PICTURE_CONVERSIONS = ("h264", "hevc")
 ASSETS = ("info", "thumbnail", "subtitles", "transcript", "nfo")
 ALL, NO = "all", "none"
 AUDIO_BITRATES = (16, 1000)
+SUBTAGS = {2: str.upper, 4: lambda part: "orig" if part.lower() == "orig" else part.title()}
+"""How parts of a code are written, by their length: regions and scripts; `orig` is yt-dlp's mark of what was spoken."""
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 
 
@@ -151,16 +153,23 @@ def asset_names(said: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def language_codes(said: str | Sequence[str]) -> tuple[str, ...]:
-    """The codes in a comma-separated text or a list, each once; `all` swallows the others. Raises ValueError when there is
-    none, or for what is no code."""
-    codes = list(dict.fromkeys(_words(said)))
-    if not codes:
+    """The codes in a comma-separated text or a list, each once and as YouTube writes it; `all` swallows the others. Raises
+    ValueError when there is none, or for what is no code."""
+    words = _words(said)
+    if not words:
         raise ValueError("name a language such as en or pt-BR, or all")
-    if ALL in codes:
+    if ALL in (word.lower() for word in words):
         return (ALL,)
-    if wrong := [code for code in codes if not LANGUAGE.fullmatch(code)]:
+    if wrong := [word for word in words if not LANGUAGE.fullmatch(word)]:
         raise ValueError(f"{', '.join(wrong)}: not a language; give codes such as en or pt-BR, or all")
-    return tuple(codes)
+    return tuple(dict.fromkeys(_language_code(word) for word in words))
+
+
+def _language_code(word: str) -> str:
+    """`EN` is en, `pt-br` pt-BR, `zh-hans` zh-Hans, `ES-419` es-419. What is no region or script stays as it is: YouTube tells
+    two subtitles of one language apart by a name of its own after the code."""
+    language, *rest = word.split("-")
+    return "-".join([language.lower(), *(SUBTAGS.get(len(part), str)(part) if part.isalpha() else part for part in rest)])
 
 
 def _words(said: str | Sequence[str]) -> list[str]:

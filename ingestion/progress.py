@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ingestion import budget
+from ingestion.assets import next_due_at
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from ingestion.schedule import Hold, held_until
 from people.models import Channel
@@ -145,14 +146,14 @@ def _count_videos(session: DownloadSession, progress: Progress, *, all_held: boo
 
 def _count_assets(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
     """Those whose worker went silent are not in work: they wait to be taken up again."""
-    rows = session.assets.order_by().values("status", "video__channel__state")
-    in_work = Count("id", filter=Q(claim_id__isnull=False, lease_expires_at__gte=Now()))
-    for row in rows.annotate(count=Count("id"), in_work=in_work, due_at=Min("next_attempt_at")):
-        progress.assets[row["status"]] += row["count"]
-        progress.assets_in_work += row["in_work"]
-        is_held = _held_back(row["video__channel__state"], Video.Wanted.RUN, all_held=all_held)
-        if row["status"] == Asset.Status.PENDING and not is_held:
-            progress.next_asset_at = min(progress.next_asset_at or row["due_at"], row["due_at"])
+    progress.assets.update(dict(session.assets.order_by().values_list("status").annotate(count=Count("*"))))
+    if not progress.assets[Asset.Status.PENDING]:
+        return
+    is_alive = Q(lease_expires_at__gte=Now())
+    taken = session.assets.in_work().aggregate(alive=Count("id", filter=is_alive), due_at=Min("next_attempt_at"))
+    progress.assets_in_work = taken["alive"]
+    if not all_held:
+        progress.next_asset_at = min(filter(None, (taken["due_at"], next_due_at(session.pk))), default=None)
 
 
 def _held_back(channel_state: str, wanted: str, *, all_held: bool) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 
 from ingestion import dispatch, leases
@@ -38,6 +38,8 @@ class Scope(Protocol):
 
     def scans(self) -> QuerySet[Scan]: ...
 
+    def assets(self) -> AssetQuerySet: ...
+
     def hold(self, reason: str) -> int:
         """Begin nothing more of it."""
 
@@ -45,18 +47,19 @@ class Scope(Protocol):
         """The opposite."""
 
     def end(self, reason: str) -> int:
-        """Note that it is over; its videos and scans are cancelled by the caller."""
+        """Note that it is over; its videos, scans and assets are cancelled by the caller."""
 
 
 @dataclass(frozen=True)
 class Steered:
     """What was done: rows of the scope that changed, running downloads and scans that were told to stop at once,
-    videos and scans that were cancelled or go on."""
+    videos and scans that were cancelled or go on; assets of stored videos that were given up."""
 
     changed: int
     stopped: int = 0
     videos: int = 0
     scans: int = 0
+    assets: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Everything:
 
     def scans(self) -> QuerySet[Scan]:
         return Scan.objects.all()
+
+    def assets(self) -> AssetQuerySet:
+        return Asset.objects.all()
 
     def hold(self, reason: str) -> int:
         return Limits.objects.filter(paused=False).update(paused=True, paused_reason=reason)
@@ -103,17 +109,16 @@ class Sessions:
 
     def release(self) -> int:
         """A cancelled session gets back what was cancelled with it."""
-        again = Sessions(self.chosen.filter(state=State.CANCELLED))
+        again = Sessions(self.chosen.filter(state=State.CANCELLED)).settled()
         _let_run(again)
         again.videos().cancelled().retry()
         again.scans().filter(state=Scan.State.FAILED, error_kind=CANCELLED.slug).update(**AFRESH)
-        again.assets().filter(status=Asset.Status.FAILED, error_kind=CANCELLED.slug).retry()
         held = self.chosen.filter(state__in=[State.PAUSED, State.CANCELLED])
-        return held.update(state=State.RUNNING, state_reason="", finished_at=None)
+        released = held.update(state=State.RUNNING, state_reason="", finished_at=None)
+        again.assets().filter(status=Asset.Status.FAILED, error_kind=CANCELLED.slug).retry()
+        return released
 
     def end(self, reason: str) -> int:
-        owed = self.assets().filter(status=Asset.Status.PENDING)
-        owed.update(status=Asset.Status.FAILED, error_kind=CANCELLED.slug, error_message=CANCELLED.meaning, **leases.NO_LEASE)
         going = self.chosen.filter(state__in=[State.RUNNING, State.PAUSED])
         return going.update(state=State.CANCELLED, state_reason=reason, finished_at=Now())
 
@@ -130,6 +135,9 @@ class Channels:
 
     def scans(self) -> QuerySet[Scan]:
         return Scan.objects.filter(channel__in=self.chosen.order_by().values("pk"))
+
+    def assets(self) -> AssetQuerySet:
+        return Asset.objects.filter(video__channel__in=self.chosen.order_by().values("pk"))
 
     def hold(self, reason: str) -> int:
         return self.chosen.exclude(state=Channel.State.PAUSED).update(state=Channel.State.PAUSED)
@@ -156,6 +164,9 @@ class Videos:
 
     def scans(self) -> QuerySet[Scan]:
         return Scan.objects.none()
+
+    def assets(self) -> AssetQuerySet:
+        return Asset.objects.filter(video__in=self.chosen.order_by().values("pk"))
 
     def hold(self, reason: str) -> int:
         return self.chosen.pause()
@@ -210,8 +221,8 @@ def _wake(scope: Scope) -> tuple[int, int]:
 
 
 def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
-    """Give up what is not stored yet: its videos are skipped until a retry, its listings end. With `now`, also what runs;
-    else that ends by itself, and is not tried again should it fail."""
+    """Give up what is not stored yet: its videos are skipped until a retry, its listings end, and so do the assets that its
+    stored videos lack. With `now`, also what runs; else that ends by itself, and is not tried again should it fail."""
     with transaction.atomic():
         leases.lock_limits()
         scope = scope.settled()
@@ -219,7 +230,8 @@ def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
         stopped = _stop(scope, Attempt.Stop.CANCEL) if now else 0
         videos = scope.videos().cancel()
         changed = scope.end(reason)
-    return Steered(changed or videos, stopped=stopped, videos=videos, scans=scans)
+        assets = _give_up(scope.assets())  # after the sessions: who asks for assets holds theirs until it is done
+    return Steered(changed or videos or assets, stopped=stopped, videos=videos, scans=scans, assets=assets)
 
 
 def _stop(scope: Scope, how: str) -> int:
@@ -234,7 +246,7 @@ def _let_run(scope: Scope) -> None:
 
 def _lock_running(scope: Scope) -> list[int]:
     """The attempts under way, with their videos held: a worker that ends one locks the video first, too."""
-    running = scope.videos().filter(status=Video.Status.DOWNLOADING).order_by("pk").select_for_update(of=("self",))
+    running = scope.videos().filter(status=Video.Status.DOWNLOADING).order_by("pk").select_for_update(of=("self",), no_key=True)
     return list(running.values_list("claim_id", flat=True))
 
 
@@ -242,6 +254,14 @@ def _take_scans_back(scope: Scope) -> int:
     """A scan that is taken away ends with its worker's next look at its lease."""
     running = scope.scans().filter(state=Scan.State.RUNNING)
     return running.update(state=Scan.State.PENDING, next_attempt_at=Now(), attempts=Greatest(F("attempts") - 1, 0), **leases.NO_LEASE)
+
+
+def _give_up(assets: AssetQuerySet) -> int:
+    """A worker that has one hears of it with its next look at its lease. One that was only to be made anew is still stored."""
+    over = Case(When(storage_key__gt="", then=Value(Asset.Status.STORED)), default=Value(Asset.Status.FAILED))
+    kind, words = (Case(When(storage_key__gt="", then=Value("")), default=Value(said)) for said in (CANCELLED.slug, CANCELLED.meaning))
+    owed = assets.filter(status=Asset.Status.PENDING)
+    return owed.update(status=over, error_kind=kind, error_message=words, **leases.NO_LEASE)
 
 
 def _cancel_scans(scope: Scope) -> int:

@@ -6,6 +6,8 @@ fresh by every tick and by a claim that found nothing, and any row of it may be 
 
 from django.db import connection, transaction
 
+from ingestion.models import Turn
+
 LINE = "v.status = 'pending' AND v.wanted = 'run'"
 """The condition of the index video_by_turn, which all queries here and the claims read."""
 
@@ -62,6 +64,11 @@ def refresh() -> bool:
             return False
         cursor.execute(REFRESH)
     return True
+
+
+def are_due() -> bool:
+    """Whether some video is due, as far as the turns know."""
+    return Turn.objects.filter(has_due=True).exists()
 
 
 def note(channel_id: int, session_id: int | None) -> None:

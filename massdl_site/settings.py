@@ -281,7 +281,12 @@ SCRATCH_LIMIT_GB = env.number("MASSDL_SCRATCH_LIMIT_GB", 20, meaning="Most of th
 # --- Workers ----------------------------------------------------------------------------------------------------------
 env.group("Workers")
 DOWNLOAD_WORKERS = env.whole("MASSDL_DOWNLOAD_WORKERS", 4, at_least=1, meaning="Videos one host downloads at the same time.")
-SCAN_WORKERS = env.whole("MASSDL_SCAN_WORKERS", 1, at_least=1, meaning="Channels one host lists at the same time; the same workers complete assets of stored videos.")
+SCAN_WORKERS = env.whole(
+    "MASSDL_SCAN_WORKERS",
+    1,
+    at_least=1,
+    meaning="Channels one host lists at the same time; the same workers complete assets of stored videos.",
+)
 LEASE_SECONDS = env.number("MASSDL_LEASE_SECONDS", 30, meaning="How long a silent worker keeps its video.")
 ORGANISE_BY_PERSON = env.flag("MASSDL_ORGANISE_BY_PERSON", True, meaning="Begin object keys with the person's name and number.")
 

@@ -41,10 +41,12 @@ class PlainChangeList(ChangeList):
 class TellsCounts:
     """For an admin whose actions change many rows."""
 
-    def say_counts(self, request, *, changed: int, selected: int, done: str, left: tuple[str, str], also: Sequence[str] = ()):
+    def say_counts(
+        self, request, *, changed: int, selected: int, done: str, left: tuple[str, str], also: Sequence[str] = (), noun: str = ""
+    ):
         """Tell how many rows an action changed and how many it left alone. `left` is the reason for one and for many;
-        `also` are sentences on what else came of it."""
-        sentences = [f"{number_of(changed, self.opts.verbose_name)} {done}."]
+        `also` are sentences on what else came of it; `noun` names rows that are not those of the list."""
+        sentences = [f"{number_of(changed, noun or self.opts.verbose_name)} {done}."]
         if alone := max(selected - changed, 0):
             sentences.append(f"{alone:,} left alone: {left[0] if alone == 1 else left[1]}.")
         self.message_user(request, " ".join([*sentences, *also]), messages.SUCCESS if changed or also else messages.WARNING)
@@ -191,9 +193,9 @@ class VideoAdmin(ReadOnlyAdmin):
 
     @action(description="Retry assets: only what failed beside the videos", permissions=["change"])
     def retry_assets(self, request, queryset):
-        again = Asset.objects.filter(video__in=queryset.order_by().values("pk")).retry()
-        level = messages.SUCCESS if again else messages.WARNING
-        self.message_user(request, f"{number_of(again, 'asset')} will be tried again.", level)
+        assets = Asset.objects.filter(video__in=queryset.order_by().values("pk"))
+        left, selected = ("it did not fail", "they did not fail"), assets.count()
+        self.say_counts(request, selected=selected, changed=assets.retry(), done="will be tried again", left=left, noun="asset")
 
     @action(description="Skip: do not download", permissions=["change"])
     def skip(self, request, queryset):

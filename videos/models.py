@@ -146,7 +146,8 @@ class Asset(models.Model):
 
     A pending one is in work while, and only while, it has a claim; workers change it only `where claim_id = theirs`.
     Subtitles are asked for by language before anybody knows which there are; `is_automatic` and the `ext` of a picture are
-    known once it is stored.
+    known once it is stored. One that is made anew, because its video was stored anew, keeps its old object meanwhile, and
+    what would end it otherwise leaves it stored as before.
     """
 
     class Kind(models.TextChoices):
@@ -172,6 +173,9 @@ class Asset(models.Model):
     language = models.CharField(max_length=40, blank=True, db_default="", default="", help_text="As asked for; blank where none is.")
     is_automatic = models.BooleanField("automatic", db_default=False, default=False, help_text="Made by YouTube's speech recognition.")
     ext = models.CharField("format", max_length=10, blank=True, db_default="", default="")
+    takes_automatic = models.BooleanField(
+        "may be automatic", db_default=True, default=True, help_text="Whether whoever asked for it takes automatic ones, too."
+    )
     status = models.CharField(max_length=8, choices=Status, db_default=Status.PENDING, default=Status.PENDING)
 
     # what was stored
@@ -185,7 +189,7 @@ class Asset(models.Model):
 
     # the work
     attempts = models.PositiveSmallIntegerField(db_default=0, default=0)
-    tries = models.PositiveIntegerField(db_default=0, default=0, help_text="How often it was taken, for its key.")
+    tries = models.PositiveIntegerField(db_default=0, default=0, help_text="How often its object was begun under the video's name.")
     losses = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="Workers that died over it in a row.")
     refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="How often YouTube refused us at this very one.")
     next_attempt_at = models.DateTimeField(db_default=Now())
@@ -198,7 +202,7 @@ class Asset(models.Model):
     objects = AssetQuerySet.as_manager()
 
     class Meta:
-        ordering = ["video", "kind", "language", "ext"]
+        ordering = ["video_id", "kind", "language", "ext"]
         constraints = [
             # a picture comes in the format it is served in, which nobody can ask for
             models.UniqueConstraint(
@@ -221,7 +225,15 @@ class Asset(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["next_attempt_at", "id"], condition=Q(status="pending", claim_id__isnull=True), name="asset_due"),
+            # by what holds rows back: their session, and the requests that they cost (an NFO costs none)
+            models.Index(
+                Coalesce("session_id", 0),
+                Case(When(kind="nfo", then=Value(0)), default=Value(1)),
+                "next_attempt_at",
+                "id",
+                condition=Q(status="pending", claim_id__isnull=True),
+                name="asset_due",
+            ),
             models.Index(fields=["claim_id"], condition=Q(claim_id__isnull=False), name="asset_in_work"),
             models.Index(fields=["session", "status"], name="asset_session_status"),
             models.Index(fields=["error_kind"], condition=Q(status="failed"), name="asset_failed"),

@@ -1,6 +1,7 @@
 """Captions: which tracks a video has, and their words in the forms YouTube serves them."""
 
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,8 @@ Json = dict[str, Any]
 SITE = "https://www.youtube.com"
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "ja": "Japanese"}
 WORDS = {"en": "words", "de": "Worte"}
+SAID = ("&lt;b&gt; is &quot;bold&quot;", "&amp; more", "[&nbsp;__&nbsp;]", "it&#39;s {so} in C:\\new")
+"""By turns, as YouTube escapes it: a word it bleeps out, and what other formats would take for mark-up."""
 CUE_SECONDS = 2
 SPOKEN = "en"
 ONLY_RECOGNISED = 7
@@ -56,7 +59,7 @@ def served(video: Video, query: dict[str, str]) -> str | Json | None:
     language = query.get("tlang", query["lang"])
     cues = list(_cues(video, language))
     if query.get("fmt") == "json3":
-        events = [{"tStartMs": start * 1000, "dDurationMs": CUE_SECONDS * 1000, "segs": [{"utf8": line}]} for start, line in cues]
+        events = [{"tStartMs": start * 1000, "dDurationMs": CUE_SECONDS * 1000, "segs": [{"utf8": unescape(line)}]} for start, line in cues]
         return {"wireMagic": "pb3", "events": events}
     if query.get("fmt") != "vtt":
         return None
@@ -66,7 +69,7 @@ def served(video: Video, query: dict[str, str]) -> str | Json | None:
 
 def _cues(video: Video, language: str) -> Iterator[tuple[int, str]]:
     for number, start in enumerate(range(0, video.seconds, CUE_SECONDS), 1):
-        yield start, f"{WORDS.get(language, language)} {number} &amp; more"
+        yield start, f"{WORDS.get(language, language)} {number} {SAID[number % len(SAID)]}"
 
 
 def _rolling(cues: list[tuple[int, str]]) -> Iterator[str]:

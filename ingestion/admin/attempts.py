@@ -9,7 +9,8 @@ from unfold.decorators import display
 from ingestion.admin.kinds import ErrorGroup, ErrorWords
 from ingestion.admin.scans import ReadOnlyInline
 from ingestion.models import Attempt
-from videos.admin import NOTHING, ReadOnlyAdmin, clock, label, moment, one_line, size
+from ingestion.uploads import MEDIA, PICTURE, SOUND, State, by_role, way_of
+from videos.admin import NOTHING, ReadOnlyAdmin, clock, label, moment, one_line, size, table
 from videos.filters import ErrorKindFilter
 from videos.models import Video
 
@@ -28,6 +29,8 @@ WAYS = {
     "tracks": "Track by track",
     "spool": "Scratch folder",
 }
+
+ROLES = {PICTURE: "Picture", SOUND: "Sound", MEDIA: "Video"}
 
 
 class RunningFilter(DropdownFilter):
@@ -80,6 +83,15 @@ class AttemptWords(ErrorWords):
         return size(attempt.bytes_stored or None)
 
 
+def upload_row(role: str, state: State, way: str) -> tuple[str, ...]:
+    """What, way, object, parts and bytes of one upload. Never its id: at Google that is an address to which whoever has it
+    may write."""
+    done = state.get("stored")
+    parts = (state.get("parts") or {}).values()
+    count = "all" if done else f"{len(parts):,}"
+    return ROLES[role], WAYS.get(way, way), state["key"], count, size(done["size"] if done else sum(part["size"] for part in parts))
+
+
 def percent_of(attempt: Attempt) -> str:
     """` 45 %` of a running attempt whose size is known, else nothing. Wants `select_related("live")`."""
     live = getattr(attempt, "live", None)
@@ -110,9 +122,17 @@ class AttemptAdmin(AttemptWords, ErrorGroup, ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": (("video", "session"), ("result", "number"), ("worker", "how"))}),
         ("When", {"fields": (("started", "finished_at"), ("took", "stored"))}),
-        ("The upload", {"fields": ("upload",), "classes": ("collapse",)}),
+        ("The upload", {"fields": ("begun",), "classes": ("collapse",)}),
     )
-    readonly_fields = ("result", "started", "took", "how", "stored", "problem", "what_it_means", "what_to_do", "raw_message")
+    readonly_fields = ("result", "started", "took", "how", "stored", "begun", "problem", "what_it_means", "what_to_do", "raw_message")
+
+    @display(description="what is remembered")
+    def begun(self, attempt):
+        if not attempt.upload:
+            return NOTHING
+        uploads = by_role(attempt.upload) or {MEDIA: attempt.upload}
+        rows = [upload_row(role, state, way_of(attempt.upload)) for role, state in uploads.items()]
+        return table(["What", "Way", "Object", "Parts stored", "Bytes stored"], rows)
 
     @display(description="video")
     def name(self, attempt):

@@ -16,7 +16,7 @@ from ingestion.steering import Channels
 from people.models import Channel
 from videos.admin import ChannelAdmin as PlainChannelAdmin
 from videos.admin import number_of
-from videos.models import Video
+from videos.models import Asset, Video
 
 admin.site.unregister(Channel)
 
@@ -39,7 +39,8 @@ class ChannelAdmin(SteeringActions, PlainChannelAdmin):
     def cancellable(self, queryset):
         videos = Video.objects.unfinished().filter(channel=OuterRef("pk"))
         scans = Scan.objects.filter(channel=OuterRef("pk"), state__in=[Scan.State.PENDING, Scan.State.RUNNING])
-        return queryset.filter(Exists(videos) | Exists(scans))
+        assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING)
+        return queryset.filter(Exists(videos) | Exists(scans) | Exists(assets))
 
     @action(description="Look for new videos now", permissions=["change"])
     def look_for_new_videos(self, request, queryset):

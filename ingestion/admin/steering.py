@@ -1,5 +1,6 @@
 """Pause, resume and cancel as actions of a list and of a page, for whatever `ingestion.steering` has a scope for."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.db import transaction
@@ -76,7 +77,7 @@ class SteeringActions(PageActions, TellsCounts):
             leases.lock_limits()
             rows = _number_of_rows(self.cancellable(queryset))
             done = steering.cancel(scope, now=now, reason=f"Cancelled by {request.user}.")
-        changed, also = (done.videos, []) if rows is None else (rows, given_up_words(done))
+        changed, also = (done.videos, given_up_words(replace(done, videos=0))) if rows is None else (rows, given_up_words(done))
         also += running_words(scope, done, now=now) if changed or also else []
         left = self.left_alone["cancel"]
         self.say_counts(request, selected=selected, changed=changed, done="cancelled", left=left, also=also)
@@ -101,10 +102,11 @@ def woken_words(done: Steered) -> list[str]:
 
 
 def given_up_words(done: Steered) -> list[str]:
-    given_up = in_words((done.videos, "video"), (done.scans, "scan"))
+    given_up = in_words((done.videos, "video"), (done.scans, "scan"), (done.assets, "asset"))
     return [f"{given_up} given up."] if given_up else []
 
 
 def in_words(*counts: tuple[int, str]) -> str:
-    """`3 videos and 1 scan`; "" for nothing."""
-    return " and ".join(number_of(count, noun) for count, noun in counts if count)
+    """`3 videos and 1 scan`, `1 video, 1 scan and 2 assets`; "" for nothing."""
+    *others, last = [number_of(count, noun) for count, noun in counts if count] or [""]
+    return " and ".join(filter(None, (", ".join(others), last)))

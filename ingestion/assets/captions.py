@@ -1,23 +1,14 @@
-"""Captions: which of those that YouTube offers are taken, and the forms they are kept in.
+"""Captions: which of those that YouTube offers are taken, and the forms they are kept in besides VTT, which YouTube serves."""
 
-YouTube serves a track as VTT. ffmpeg turns it into SRT, and the SRT into plain text is a matter of its lines.
-"""
-
-import re
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingestion.errors import TransientError
-from ingestion.streams.ffmpeg import ffmpeg_path
+from ingestion.assets.cues import Cue, read_cues, srt_time
 
 ORIGINAL = "-orig"
 """How yt-dlp marks the automatic captions in the language that is spoken; the others are translations of them."""
 CHAT = "live_chat"
-CONVERSION_SECONDS = 60
-CUE = re.compile(r"^\d+\n\d\d:\d\d:\d\d,\d{3} --> .*\n", re.MULTILINE)
-TAG = re.compile(r"</?[biu]>|</?font[^>]*>|\{\\an?\d+\}")
 
 
 @dataclass(frozen=True)
@@ -31,14 +22,15 @@ class Track:
 
 def track_in(info: Mapping[str, Any], language: str, *, automatic: bool) -> Track | None:
     """What is offered in a language, None when nothing is: what people wrote (`en`, else a kind of it such as `en-GB`) before
-    what was recognised, and that before a translation of it."""
-    written = [code for code in _offered(info, "subtitles") if code == language or code.startswith(f"{language}-")]
-    for code in sorted(written, key=lambda code: code != language):
+    what was recognised, and that before a translation of it. Whether letters are large or small means nothing."""
+    wanted = language.casefold()
+    written = [code for code in _offered(info, "subtitles") if f"{code.casefold()}-".startswith(f"{wanted}-")]
+    for code in sorted(written, key=lambda code: code.casefold() != wanted):
         if url := _address(info["subtitles"][code]):
             return Track(language, url, is_automatic=False)
-    recognised = _offered(info, "automatic_captions") if automatic else []
-    for code in (language + ORIGINAL, language):
-        if code in recognised and (url := _address(info["automatic_captions"][code])):
+    recognised = {code.casefold(): code for code in _offered(info, "automatic_captions")} if automatic else {}
+    for name in (wanted + ORIGINAL, wanted):
+        if name in recognised and (url := _address(info["automatic_captions"][recognised[name]])):
             return Track(language, url, is_automatic=True)
     return None
 
@@ -47,7 +39,15 @@ def languages_of(info: Mapping[str, Any], *, automatic: bool) -> list[str]:
     """All that people wrote, and the language that was recognised; no translations, which are more than a hundred."""
     written = _offered(info, "subtitles")
     recognised = [code.removesuffix(ORIGINAL) for code in _offered(info, "automatic_captions") if code.endswith(ORIGINAL)]
-    return list(dict.fromkeys(written + (recognised if automatic else [])))
+    return _each_once(written + (recognised if automatic else []))
+
+
+def _each_once(codes: Iterable[str]) -> list[str]:
+    """The first of those that differ by large and small letters only."""
+    once: dict[str, str] = {}
+    for code in codes:
+        once.setdefault(code.casefold(), code)
+    return list(once.values())
 
 
 def _offered(info: Mapping[str, Any], what: str) -> list[str]:
@@ -59,33 +59,25 @@ def _address(forms: list[Mapping[str, Any]]) -> str:
 
 
 def to_srt(vtt: bytes) -> bytes:
-    """Raises TransientError (`media`) for what is no VTT, or has no cue."""
-    command = [ffmpeg_path(), "-hide_banner", "-v", "error", "-f", "webvtt", "-i", "pipe:0", "-f", "srt", "pipe:1"]
-    try:
-        done = subprocess.run(command, input=vtt, capture_output=True, timeout=CONVERSION_SECONDS, check=False)
-    except subprocess.TimeoutExpired as exc:
-        raise TransientError("media", f"ffmpeg did not convert the captions within {CONVERSION_SECONDS} s") from exc
-    if done.returncode or done.stderr or not done.stdout:
-        raise TransientError("media", f"ffmpeg ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()[-500:]}")
-    return done.stdout
+    """Bold, italics and underlining stay; empty when nothing is said."""
+    said = ((cue, lines) for cue in read_cues(vtt) if (lines := cue.srt_lines()))
+    return "\n".join(_srt_cue(number, cue, lines) for number, (cue, lines) in enumerate(said, 1)).encode()
 
 
-def to_text(srt: bytes, *, is_rolling: bool) -> bytes:
-    """The words, a line for each line that is shown. Rolling captions, as YouTube makes them, show a line again while the
-    next one comes: it is taken once."""
+def _srt_cue(number: int, cue: Cue, lines: list[str]) -> str:
+    return "\n".join([str(number), f"{srt_time(cue.start)} --> {srt_time(cue.end)}", *lines, ""])
+
+
+def to_text(vtt: bytes, *, is_rolling: bool) -> bytes:
+    """The words, a line for each line that is shown; empty when nothing is said. Rolling captions, as YouTube makes them, show
+    a line again while the next one comes: it is taken once."""
     lines: list[str] = []
     before: list[str] = []
-    for cue in _cues(srt):
-        lines += cue[_overlap(before, cue) if is_rolling else 0 :]
-        before = cue
+    for cue in read_cues(vtt):
+        plain = cue.plain_lines()
+        lines += plain[_overlap(before, plain) if is_rolling else 0 :]
+        before = plain
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _cues(srt: bytes) -> Iterator[list[str]]:
-    """The lines of each cue, without tags and without blank ones."""
-    for text in CUE.split(srt.decode(errors="replace").replace("\r\n", "\n"))[1:]:
-        plain = (" ".join(TAG.sub("", line).split()) for line in text.splitlines())
-        yield [line for line in plain if line]
 
 
 def _overlap(before: list[str], cue: list[str]) -> int:

@@ -10,6 +10,8 @@ Kind = Asset.Kind
 EXTENSIONS = {Kind.INFO: "json", Kind.NFO: "nfo", Kind.THUMBNAIL: "", Kind.TRANSCRIPT: "txt"}
 SUBTITLE_EXTENSIONS = ("vtt", "srt")
 BY_LANGUAGE = (Kind.SUBTITLES, Kind.TRANSCRIPT)
+ASKS_NOTHING = (Kind.NFO,)
+"""Kinds that are made of the rows alone; the index asset_due keeps them apart from those that ask YouTube."""
 LONGEST_LANGUAGE = 40
 
 CONTENT_TYPES = {
@@ -51,8 +53,8 @@ def in_language(kind: str, language: str) -> list[Wanted]:
 
 
 def label(asset: Asset, ext: str) -> str:
-    """What stands behind the video's name in the key: `info.json`, `en.vtt`, `nfo`; from the second try on `en-try2.vtt`, so
-    that what a worker that was given up writes late lies under a key of its own."""
+    """What stands behind the video's name in the key: `info.json`, `en.vtt`, `nfo`; from the second object on that was begun
+    `en-try2.vtt`, so that what a worker that was given up writes late lies under a key of its own."""
     stem = {Kind.INFO: "info", Kind.THUMBNAIL: "thumbnail"}.get(asset.kind, re.sub(r"[^\w-]", "-", asset.language, flags=re.ASCII))
     if asset.tries > 1:
         stem = "-".join(filter(None, (stem, f"try{asset.tries}")))

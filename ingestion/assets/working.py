@@ -10,13 +10,14 @@ from ingestion import budget
 from ingestion.assets import captions, claims
 from ingestion.assets.claims import AssetClaim
 from ingestion.assets.contents import nfo, picture_kind
+from ingestion.assets.cues import is_webvtt
 from ingestion.assets.rows import ask_for_languages
 from ingestion.assets.wanted import CONTENT_TYPES, Kind, label
 from ingestion.errors import ArchiveError, FleetError, TransientError
 from ingestion.extraction import Extraction
 from ingestion.heartbeat import Stopped
-from ingestion.options import Options
 from ingestion.outages import DATABASE_AWAY, close_connection, insist
+from ingestion.signatures import host_and_path
 from ingestion.store import Store, Stored
 from videos.keys import beside
 from videos.models import Asset, Video
@@ -82,7 +83,8 @@ class _Desk:
     extraction: Extraction | None
     failure: ArchiveError | None = None
     """Of the look: it is taken once, and tells the same to all that need it."""
-    vtts: dict[captions.Track, bytes] = field(default_factory=dict)
+    served: dict[captions.Track, bytes | ArchiveError] = field(default_factory=dict)
+    """What was answered for each track: it is asked for once, and tells the same to all that need it."""
 
     def work(self) -> int:
         self.video = Video.objects.select_related("person", "channel").get(pk=self.claim.video_id)
@@ -107,7 +109,7 @@ class _Desk:
             yield from new
 
     def _left(self, seen: set[int]) -> list[Asset]:
-        ours = Asset.objects.filter(claim_id=self.claim.id).exclude(pk__in=seen).select_related("session")
+        ours = Asset.objects.filter(claim_id=self.claim.id).exclude(pk__in=seen)
         return sorted(ours, key=lambda asset: (Kind.values.index(asset.kind), asset.language, asset.ext != "vtt"))
 
     def _refused(self, asset: Asset, failure: FleetError) -> None:
@@ -128,11 +130,18 @@ class _Desk:
         except _Absent:
             insist(claims.end, asset, Asset.Status.ABSENT)
             return False
-        stored = self._put(beside(self.video.storage_key, label(asset, made.ext)), made)
+        return self._store(asset, made)
+
+    def _store(self, asset: Asset, made: Made) -> bool:
+        """The object, then the row. One of an earlier name of the video goes when the new one is recorded."""
+        if not (key := insist(claims.begin, asset)):
+            return False
+        stored = self._put(beside(key, label(asset, made.ext)), made)
         if insist(claims.record_stored, asset, stored, ext=made.ext, is_automatic=made.is_automatic):
+            self._remove(asset.storage_key)
             return True
         logger.warning("an asset was made after its lease had gone to somebody else", extra={"video": self.video.pk})
-        self.store.delete(stored.key)
+        self._remove(stored.key)
         return False
 
     def _make(self, asset: Asset) -> Made:
@@ -147,6 +156,14 @@ class _Desk:
     def _put(self, key: str, made: Made) -> Stored:
         said = {"massdl-video": str(self.video.uuid), "youtube-id": self.video.external_id}
         return self.store.put(key, made.content, content_type=CONTENT_TYPES[made.ext], metadata=said)
+
+    def _remove(self, key: str) -> None:
+        """Of a key that no row names; what the storage refuses to remove is left to `orphans.clean`."""
+        try:
+            if key:
+                self.store.delete(key)
+        except ArchiveError as failure:
+            logger.warning("%s stays in the storage for now: %s", key, failure)
 
     def _look(self) -> Extraction:
         if self.failure:
@@ -169,14 +186,14 @@ class _Desk:
             self.check()
             if content := self.source.fetch(url, largest=LARGEST):
                 if not (ext := picture_kind(content)):
-                    raise TransientError("incomplete", f"{url} is no picture")
+                    raise TransientError("incomplete", f"{host_and_path(url)} is no picture")
                 return Made(content, ext)
         raise _Absent
 
     # --- captions
 
     def _list_languages(self, asset: Asset) -> bool:
-        languages = captions.languages_of(self._look().info, automatic=_takes_automatic(asset))
+        languages = captions.languages_of(self._look().info, automatic=asset.takes_automatic)
         if not languages:
             raise _Absent
         insist(ask_for_languages, asset, languages)
@@ -187,36 +204,36 @@ class _Desk:
         vtt, is_automatic = self._vtt(asset)
         if asset.ext == "vtt":
             return Made(vtt, "vtt", is_automatic)
-        srt = captions.to_srt(vtt)
-        if asset.ext == "srt":
-            return Made(srt, "srt", is_automatic)
-        if not (words := captions.to_text(srt, is_rolling=is_automatic)):
+        made = captions.to_srt(vtt) if asset.ext == "srt" else captions.to_text(vtt, is_rolling=is_automatic)
+        if not made:
             raise _Absent
-        return Made(words, "txt", is_automatic)
+        return Made(made, asset.ext, is_automatic)
 
     def _vtt(self, asset: Asset) -> tuple[bytes, bool]:
         """The captions and whether they are automatic; those that are stored already are not asked for again."""
         stored = Asset.objects.stored().filter(video=self.video, kind=Kind.SUBTITLES, language=asset.language, ext="vtt").first()
-        if stored and asset.ext != "vtt" and (_takes_automatic(asset) or not stored.is_automatic):
+        if stored and asset.ext != "vtt" and (asset.takes_automatic or not stored.is_automatic):
             with self.store.open(stored.storage_key) as file:
                 return file.read(), stored.is_automatic
-        track = captions.track_in(self._look().info, asset.language, automatic=_takes_automatic(asset))
+        track = captions.track_in(self._look().info, asset.language, automatic=asset.takes_automatic)
         if track is None:
             raise _Absent
-        if track not in self.vtts:
-            self.vtts[track] = self._fetch(track)
-        return self.vtts[track], track.is_automatic
-
-    def _fetch(self, track: captions.Track) -> bytes:
-        vtt = self.source.fetch(track.url, largest=LARGEST)
-        if not (vtt or b"").lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
-            said = "nothing" if not vtt else "something else"
-            raise TransientError("incomplete", f"YouTube offers captions in {track.language}, and answered with {said}")
-        if b"-->" not in vtt:  # nothing is said
+        if track not in self.served:
+            self.served[track] = self._fetch(track)
+        served = self.served[track]
+        if isinstance(served, ArchiveError):
+            raise served
+        if b"-->" not in served:  # nothing is said
             raise _Absent
-        return vtt
+        return served, track.is_automatic
 
-
-def _takes_automatic(asset: Asset) -> bool:
-    """As the session says that asked."""
-    return Options.of(asset.session.options if asset.session else {}).automatic_subtitles
+    def _fetch(self, track: captions.Track) -> bytes | ArchiveError:
+        """A refusal after a look that was answered is of these captions, not of us (yt-dlp issues 13770 and 13831)."""
+        try:
+            vtt = self.source.fetch(track.url, largest=LARGEST)
+        except ArchiveError as failure:
+            return TransientError("captions_refused", failure.message) if budget.is_refusal(failure) else failure
+        if is_webvtt(vtt or b""):
+            return vtt
+        said = "nothing" if not vtt else "something else"
+        return TransientError("incomplete", f"YouTube offers captions in {track.language}, and answered with {said}")

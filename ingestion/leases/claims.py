@@ -11,12 +11,15 @@ from ingestion import budget, schedule, turns
 from ingestion.models import Attempt, Limits
 
 LOCK_LIMITS = "SELECT FROM ingestion_limits WHERE id = 1 FOR UPDATE"
+ASSETS_SHARE = 0.5
+"""Of the hour's requests to YouTube. Once so many are used, assets of stored videos ask nothing while videos are due."""
 
 LOOK_AT_LIMITS = f"""
 SELECT l.*, EXISTS (SELECT FROM ingestion_downloadwindow) AS has_windows, {turns.IN_INDEX_ORDER},
        clock_timestamp() AS now, coalesce(b.refusals > 0, false) AS is_probing,
        coalesce(b.open_until > clock_timestamp() OR {budget.USED} >= {budget.PER_HOUR}
-                OR (b.refusals > 0 AND b.probing_until > clock_timestamp()), false) AS may_not_ask
+                OR (b.refusals > 0 AND b.probing_until > clock_timestamp()), false) AS may_not_ask,
+       coalesce({budget.USED} >= {ASSETS_SHARE} * {budget.PER_HOUR}, false) AS is_scarce
 FROM ingestion_limits l LEFT JOIN ingestion_budget b ON b.identity = %(identity)s
 WHERE l.id = 1
 """
@@ -133,13 +136,18 @@ class Claim:
 class Room:
     """What may be begun at this moment, on all hosts. `is_closed`: nothing that asks YouTube; `hold` says why downloads
     must not begin though scans may. `is_probing`: YouTube had refused, and the next claim finds out whether it still does;
-    nothing else is begun until it told, or PROBE is over."""
+    nothing else is begun until it told, or PROBE is over. `is_scarce`: ASSETS_SHARE of the hour's requests is used."""
 
     now: datetime
     is_probing: bool
     is_closed: bool
+    is_scarce: bool
     hold: schedule.Hold | None
     limits: Limits
+
+    def spares_requests(self) -> bool:
+        """Whether assets of stored videos may ask YouTube: what is left of a scarce hour is for videos that may begin."""
+        return not self.is_scarce or bool(self.hold) or not turns.are_due()
 
     def parameters(self) -> dict[str, object]:
         """For OPEN_TURNS and DUE."""
@@ -214,7 +222,7 @@ def look_at_limits() -> Room:
     is_closed = limits.paused or told["may_not_ask"]
     may_be_held = not is_closed and (told["has_windows"] or limits.has_caps)
     hold = schedule.held_until(limits, told["now"]) if may_be_held else None
-    return Room(told["now"], told["is_probing"], is_closed, hold, limits)
+    return Room(told["now"], told["is_probing"], is_closed, told["is_scarce"], hold, limits)
 
 
 def renew(claim: Claim) -> str | None:

@@ -8,10 +8,12 @@ Exceptions of S3, of Google Cloud Storage and of the file system leave here as a
     storage_credentials, storage_missing, storage_full    SetupError: the session stops, with the setting to correct
     storage_throttled, storage_unreachable                DeferredError: within a minute, no attempt is spent
     storage                                               TransientError: this one object
+    storage_too_large                                     PermanentError: this one object, whenever it is tried
 """
 
 import copy
 import hashlib
+import logging
 import os
 import uuid
 import zlib
@@ -23,7 +25,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-from ingestion.errors import DeferredError, SetupError, TransientError
+from ingestion.errors import ArchiveError, DeferredError, SetupError, TransientError
 from ingestion.store.checksums import Part, Stored, composite
 from ingestion.store.contents import OpenUpload, StoredObject, StoredRange
 from ingestion.store.folder import FolderPlace
@@ -47,6 +49,8 @@ __all__ = [
     "Upload",
     "part_size_for",
 ]
+
+logger = logging.getLogger(__name__)
 
 READ_SIZE = 1 << 20
 GOOGLE = "storages.backends.gcloud"
@@ -100,7 +104,7 @@ class Store:
         """An upload that nobody sees until it is complete.
 
         With the `state` of an earlier one that is still there, that one goes on, under its own key, part size and
-        facts; else a new one begins, which `on_state` hears of at once.
+        facts; else a new one begins, which `on_state` hears of at once: when it raises, the upload is aborted.
         """
         if state and (upload := self._place.resume(dict(state), on_state)):
             upload.keep_state()
@@ -111,9 +115,16 @@ class Store:
         try:
             upload.keep_state()
         except BaseException:  # nobody would know of it
-            self.abort(upload.state)
+            self._abort_quietly(upload)
             raise
         return upload
+
+    def _abort_quietly(self, upload: Upload) -> None:
+        """What went wrong before matters more."""
+        try:
+            self.abort(upload.state)
+        except ArchiveError as exc:
+            logger.warning("an upload that nobody knows of could not be removed: %s", exc, extra={"key": upload.key})
 
     def abort(self, state: Mapping[str, Any]) -> None:
         """Remove the upload of a saved state; nothing happens when it is gone already."""

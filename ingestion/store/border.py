@@ -2,6 +2,7 @@
 
 import errno
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from ingestion.errors import ArchiveError, error
 from ingestion.store.codes import meaning_of
 
 MISSING_UPLOAD = "NoSuchUpload"
+UPLOAD_ID = re.compile(r"\?uploadId=[^\s\"']*", re.IGNORECASE)
 LATER = timedelta(seconds=25)
 """How long whatever met an outage or throttling waits at least; twice as long at most, so that not all come back at once."""
 
@@ -30,7 +32,8 @@ _ADDRESS = (boto.ParamValidationError, boto.ValidationError, boto.UnknownRegionE
 _FOLDER_KINDS = {
     "storage_credentials": (errno.EACCES, errno.EPERM, errno.EROFS),
     "storage_missing": (errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.ELOOP, errno.ENODEV, errno.ENXIO),
-    "storage_full": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "storage_full": (errno.ENOSPC, errno.EDQUOT),
+    "storage_too_large": (errno.EFBIG,),
     "storage_unreachable": (
         *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH),
         *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED),
@@ -40,6 +43,7 @@ _FOLDER_ADVICE = {
     "storage_credentials": "Let the workers write there, or correct MASSDL_MEDIA_FOLDER.",
     "storage_missing": "Make the folder, or correct MASSDL_MEDIA_FOLDER.",
     "storage_full": "Make room, or correct MASSDL_MEDIA_FOLDER.",
+    "storage_too_large": "Name a folder on another file system in MASSDL_MEDIA_FOLDER, or raise the workers' limit (ulimit -f).",
 }
 
 
@@ -52,7 +56,10 @@ def storage_error(kind: str, message: str) -> ArchiveError:
 
 @contextmanager
 def s3_errors(doing: str) -> Iterator[None]:
-    """What S3 raises inside becomes an ArchiveError of one of the storage's kinds (`ingestion.errors.STORAGE_KINDS`)."""
+    """What S3 raises inside becomes an ArchiveError of one of the storage's kinds (`ingestion.errors.STORAGE_KINDS`).
+
+    The id of an upload in the text of a failed connection is left out, and that text is no cause: logs show causes.
+    """
     try:
         yield
     except boto.ClientError as exc:
@@ -64,7 +71,7 @@ def s3_errors(doing: str) -> Iterator[None]:
         sentence = f"boto3 refused the request: correct the bucket, the region and the address of the S3 settings. ({doing}: {exc})"
         raise storage_error("storage_missing", sentence) from exc
     except _UNREACHABLE as exc:
-        raise storage_error("storage_unreachable", f"{doing}: {exc}") from exc
+        raise storage_error("storage_unreachable", f"{doing}: {UPLOAD_ID.sub('', str(exc))}") from None
     except boto.BotoCoreError as exc:
         raise storage_error("storage", f"{doing}: {exc}") from exc
 

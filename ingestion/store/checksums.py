@@ -62,7 +62,7 @@ def whole_crc32(parts: Iterable[Part]) -> int:
 
 
 def crc32_header(crc32: int) -> str:
-    """As S3 wants it in a header."""
+    """As S3 and Google want it in a header; of a CRC-32 or a CRC-32C."""
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 

@@ -43,10 +43,10 @@ FULL: Mapping[str, str] = dict.fromkeys(
         "StorageCapExceeded",
         "XMinioStorageFull",
         "XMinioAdminBucketQuotaExceeded",
-        "EntityTooLarge",
     ),
     "The bucket of MASSDL_S3_BUCKET takes no more: make room, or raise its quota.",
 )
+TOO_LARGE: Mapping[str, str] = {"EntityTooLarge": "The S3 server takes no file of this size: a lower quality makes a smaller one."}
 THROTTLED = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottledException", "RequestThrottled"),
@@ -66,6 +66,7 @@ BY_CODE: Mapping[str, tuple[str, str]] = {
     **{code: ("storage_credentials", sentence) for code, sentence in CREDENTIALS.items()},
     **{code: ("storage_missing", sentence) for code, sentence in MISSING.items()},
     **{code: ("storage_full", sentence) for code, sentence in FULL.items()},
+    **{code: ("storage_too_large", sentence) for code, sentence in TOO_LARGE.items()},
     **dict.fromkeys(THROTTLED, ("storage_throttled", "")),
     **dict.fromkeys(UNREACHABLE, ("storage_unreachable", "")),
 }

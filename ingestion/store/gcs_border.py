@@ -14,22 +14,27 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from ingestion.errors import ArchiveError
 from ingestion.store.border import storage_error
 
+TIMEOUT = (10, 60)  # seconds, to connect and to wait for an answer
+GONE = (404, 410, 499)
+"""Statuses of an upload that is over: 499 says that it was cancelled."""
+
 _KEYS = "Google knows no credentials for us: set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account."
 _DENIED = "Google refused: give the service account the role Storage Object User on the bucket."
 _NO_BUCKET = "There is no such bucket: create it, or correct MASSDL_GCS_BUCKET."
 _FULL = "The bucket of MASSDL_GCS_BUCKET takes no more: make room, or raise its quota."
+_TOO_LARGE = "Google takes no file of this size: a lower quality makes a smaller one."
 _BY_STATUS = {
     400: ("storage", ""),
     401: ("storage_credentials", _KEYS),
     403: ("storage_credentials", _DENIED),
     408: ("storage_unreachable", ""),
-    413: ("storage_full", _FULL),
+    413: ("storage_too_large", _TOO_LARGE),
     429: ("storage_throttled", ""),
     507: ("storage_full", _FULL),
 }
 _BY_REASON = {
     "quotaExceeded": ("storage_full", _FULL),
-    "uploadTooLarge": ("storage_full", _FULL),
+    "uploadTooLarge": ("storage_too_large", _TOO_LARGE),
     "rateLimitExceeded": ("storage_throttled", ""),
     "userRateLimitExceeded": ("storage_throttled", ""),
 }
@@ -39,21 +44,19 @@ _BY_REASON = {
 def gcs_errors(doing: str) -> Iterator[None]:
     """What Google's libraries raise inside becomes an ArchiveError of one of the storage's kinds.
 
-    The text of a failed connection is left out: the address of an upload in it is as good as a key.
+    The text of a failed connection is left out, and no cause either, which logs would show: the address of an upload in it
+    is as good as a key.
     """
     try:
         yield
-    except RetryError as exc:
-        raise _refusal(doing, exc.cause or exc) from exc
     except (GoogleAPIError, InvalidResponse, DataCorruption, auth.GoogleAuthError, requests.RequestException) as exc:
-        raise _refusal(doing, exc) from exc
+        about = (exc.cause or exc) if isinstance(exc, RetryError) else exc
+        raise _refusal(doing, about) from (None if isinstance(about, requests.RequestException | RetryError) else about)
 
 
 def status_of(exc: BaseException) -> int | None:
     """The HTTP status of the answer behind an exception, of Google's or of ours; None where there was no answer."""
     cause = exc.__cause__ if isinstance(exc, ArchiveError) else exc
-    if isinstance(cause, RetryError):
-        cause = cause.cause
     if isinstance(cause, InvalidResponse):
         return cause.response.status_code
     return int(cause.code) if isinstance(cause, GoogleAPICallError) and cause.code else None

@@ -9,12 +9,11 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
-from django.utils.functional import cached_property
 from storages.backends.s3 import S3Storage
-from storages.utils import clean_name
 
 from ingestion.errors import ArchiveError
 from ingestion.store.border import MISSING_UPLOAD, code_of, s3_errors, status_of, storage_error
+from ingestion.store.bucket import BucketPlace
 from ingestion.store.checksums import Part, Stored, crc32_header
 from ingestion.store.contents import OpenUpload, StoredObject, StoredRange
 from ingestion.store.pieces import Data, blocks_of
@@ -25,24 +24,15 @@ from ingestion.store.upload import OnState, State, Upload
 NO_CHECKSUMS = ("NotImplemented", "InvalidArgument")
 
 
-class S3Place:
+class S3Place(BucketPlace):
     """The bucket of one S3Storage. `in_order`: the server takes parts only one after the other."""
 
     def __init__(self, storage: S3Storage, *, in_order: bool):
-        self.storage = storage
+        super().__init__(storage)
         self.in_order = in_order
         self.bucket = storage.bucket_name
         with s3_errors("connect to S3"):
             self.client = storage.bucket.meta.client  # one client serves all threads
-
-    def name(self, key: str) -> str:
-        """The key as the bucket knows it, below the storage's location."""
-        return self.storage._normalize_name(clean_name(key))
-
-    @cached_property
-    def location(self) -> str:
-        """What all names begin with; '' or something that ends in a slash."""
-        return self.name("x")[:-1]
 
     def check(self) -> None:
         """A GET: the answer to a HEAD has no code in it."""

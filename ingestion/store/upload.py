@@ -1,5 +1,6 @@
 """One object on its way into the storage, part by part; what all storages have in common."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -7,12 +8,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from django.db import Error as DatabaseError
+
 from ingestion.errors import TransientError
 from ingestion.store.checksums import Part, Stored
 from ingestion.store.pieces import Data
 
+logger = logging.getLogger(__name__)
+
 State = dict[str, Any]
 OnState = Callable[[State | None], None]
+"""Returns once the state is saved; a database that does not take it is raised, as a `django.db.Error`."""
 
 MIB = 1 << 20
 SMALLEST_PART = 8 * MIB
@@ -51,7 +57,8 @@ class Upload(ABC):
         self._turn = threading.Condition()
         self._left = False
         self._may_be_whole = False
-        self._kept: tuple[int, frozenset[int], dict[str, Any]] | None = None  # what makes the state that was handed over last
+        self._kept: tuple[int, frozenset[int], dict[str, Any]] | None = None  # what makes the state that was saved last
+        self._refused: tuple[int, frozenset[int], dict[str, Any]] | None = None  # and the one that could not be saved
 
     @property
     def parts(self) -> Mapping[int, Part]:
@@ -92,13 +99,23 @@ class Upload(ABC):
             return part
 
     def keep_state(self) -> None:
-        """Hand the state to `on_state` when it has changed."""
+        """Hand the state to `on_state` when it has changed. What the database does not take is handed over with the next
+        change, or after `leave`: it must not end a download. Only the first state goes through with what it raises: nobody
+        would know of the upload."""
         if self._on_state is None:
             return
         with self._turn:
             now = (len(self._parts), frozenset(self._sending), dict(self.facts))
-        if now != self._kept:
+        if now == self._kept or (now == self._refused and not self._left):
+            return
+        try:
             self._on_state(self.state)
+        except DatabaseError as exc:
+            if self._kept is None:
+                raise
+            self._refused = now
+            logger.warning("the state of an upload was not saved: %s", exc, extra={"key": self.key})
+        else:
             self._kept = now
 
     def complete(self, size: int) -> Stored:
@@ -130,7 +147,14 @@ class Upload(ABC):
         if self._may_be_whole and self._size_held() is not None:
             self._delete()
         if self._on_state:
-            self._on_state(None)
+            self._forget(self._on_state)
+
+    def _forget(self, on_state: OnState) -> None:
+        """A database that keeps the state harms nothing: whoever goes on from it finds the upload gone."""
+        try:
+            on_state(None)
+        except DatabaseError as exc:
+            logger.warning("that an upload is gone was not saved: %s", exc, extra={"key": self.key})
 
     @contextmanager
     def _in_turn(self, number: int):

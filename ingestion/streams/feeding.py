@@ -6,15 +6,16 @@ import select
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from pathlib import Path
 
 from ingestion.errors import TransientError
 from ingestion.streams import ffmpeg
-from ingestion.streams.boxes import MP4_EXTENSIONS, index_is_first
-from ingestion.streams.job import Unstreamable
+from ingestion.streams.crew import PULSE_SECONDS
 from ingestion.streams.ranges import Cancelled, Track, Window
+
+Look = Callable[[Track, memoryview], None]
 
 PIPE_SIZE = 1 << 20
 WAIT_SECONDS = 0.01
@@ -29,7 +30,8 @@ class Mux:
     """A context: ffmpeg over tracks, or over one file on disk. Leaving it ends ffmpeg and every thread, whatever happened.
 
     `arguments` are ffmpeg's after its inputs. `cancel` is the transfer's; it is set when a track fails. `full` says that the
-    output is not taken away fast enough: the tracks wait as long.
+    output is not taken away fast enough: the tracks wait as long. `look` gets the first bytes of each track before ffmpeg
+    does, and may raise. `measured` are streams, as arguments, whose ends are to be found by all of their packets.
     """
 
     def __init__(
@@ -40,29 +42,35 @@ class Mux:
         cancel: threading.Event,
         path: Path | None = None,
         full: Callable[[], bool] = lambda: False,
+        look: Look = lambda track, head: None,
+        measured: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
         stdout: int = subprocess.DEVNULL,
     ):
         self._cancel = cancel
         self._full = full
+        self._look = look
         self._tracks = [track for track, _ in tracks]
-        report, reported = os.pipe()
+        (report, reported), (packets, listed) = os.pipe(), os.pipe()
         pipes = [os.pipe() for _ in tracks]
         readers = [reader for reader, _ in pipes]
         command = ["-progress", f"pipe:{reported}", "-stats_period", REPORT_SECONDS, *_inputs(readers, path), *arguments]
+        if measured:
+            command += [*measured, "-c", "copy", "-flush_packets", "0", "-f", "framecrc", f"pipe:{listed}"]
         try:
-            self.process = ffmpeg.start(command, pass_fds=[reported, *readers, *pass_fds], stdout=stdout)
+            self.process = ffmpeg.start(command, pass_fds=[reported, listed, *readers, *pass_fds], stdout=stdout)
         except BaseException:
-            for handle in (report, *(writer for _, writer in pipes)):
+            for handle in (report, packets, *(writer for _, writer in pipes)):
                 os.close(handle)
             raise
         finally:
-            for handle in (reported, *readers):
+            for handle in (reported, listed, *readers):
                 os.close(handle)
         self._ending = os.pidfd_open(self.process.pid)  # readable once ffmpeg is through
-        self._threads = ThreadPoolExecutor(len(tracks) + 2, thread_name_prefix="feed")
+        self._threads = ThreadPoolExecutor(len(tracks) + 3, thread_name_prefix="feed")
         self._words = self._threads.submit(ffmpeg.last_words, self.process.stderr)
         self._seconds = self._threads.submit(ffmpeg.seconds_written, report)
+        self._ends = self._threads.submit(ffmpeg.track_ends, packets)
         self._feeds = [
             self._threads.submit(self._feed, track, window, writer) for (track, window), (_, writer) in zip(tracks, pipes, strict=True)
         ]
@@ -85,23 +93,30 @@ class Mux:
         select.select([self._ending], [], [], wait)  # Popen.wait would look at ever longer intervals
         return self.process.poll() is not None
 
-    def judge(self) -> float | None:
-        """After ffmpeg's end: raises unless every track went in whole and ffmpeg had nothing to say. Returns the seconds of
-        film that it wrote, None when it did not say.
+    def judge(self, pulse: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """After ffmpeg's end: raises unless every track went in whole and ffmpeg had nothing to say. Returns the seconds that
+        the `file` lasts, when it said so, and those of the `picture` and the `sound` that were measured.
 
-        A track's own error comes first: ffmpeg's complaint would only be its echo.
+        `pulse` is called while threads end, and may raise. A track's own error comes first: ffmpeg's complaint would only be
+        its echo.
         """
-        words = self._words.result()
-        errors = [error for feed in self._feeds if (error := feed.exception())]
+        while not self.ended(wait=PULSE_SECONDS):
+            pulse()
+        if self.process.returncode:
+            self._cancel.set()  # nobody needs what is still being fetched
+        while wait([self._words, self._seconds, self._ends, *self._feeds], PULSE_SECONDS).not_done:
+            pulse()
+        errors = sorted((error for feed in self._feeds if (error := feed.exception())), key=_is_echo)
         for error in errors:
-            if not isinstance(error, (PipeClosedError, Cancelled)):
+            if not _is_echo(error):
                 raise error
-        ffmpeg.judge(self.process.wait(), words)
+        ffmpeg.judge(self.process.returncode, self._words.result())
         for error in errors:
             raise error
         for track, feed in zip(self._tracks, self._feeds, strict=True):
             _compare(track, feed)
-        return self._seconds.result()
+        seconds = self._seconds.result()
+        return ({"file": seconds} if seconds else {}) | self._ends.result()
 
     def _feed(self, track: Track, window: Window, writer: int) -> int:
         """All of a track into its pipe; the bytes that went in. On an error ffmpeg is killed before it could take the
@@ -113,13 +128,14 @@ class Mux:
             with closing(track.stream(window)) as blocks:
                 for block in blocks:
                     if not written:
-                        _refuse_late_index(track, block)
+                        self._look(track, block)
                     self._wait_for_room()
                     written += _write(writer, block)
             return written
         except BrokenPipeError as exc:
-            self._cancel.set()
             raise PipeClosedError("media", f"ffmpeg stopped reading format {track.media.format_id}") from exc
+        except Cancelled:  # ffmpeg is killed by whoever has cancelled, or about to say why it reads no more
+            raise
         except BaseException:
             self._cancel.set()
             self.process.kill()
@@ -138,10 +154,9 @@ def _inputs(readers: Sequence[int], path: Path | None) -> list[str]:
     return [*pipes, *(("-protocol_whitelist", "file", "-i", f"file:{path}") if path else ())]
 
 
-def _refuse_late_index(track: Track, head: memoryview) -> None:
-    """Raises Unstreamable for an MP4 that ffmpeg cannot read from a pipe."""
-    if track.media.ext in MP4_EXTENSIONS and index_is_first(head) is False:
-        raise Unstreamable(f"format {track.media.format_id} has its index behind the media")
+def _is_echo(error: BaseException) -> int:
+    """0 for what went wrong with a track itself, more for what only follows from something else."""
+    return 2 * isinstance(error, Cancelled) or int(isinstance(error, PipeClosedError))
 
 
 def _write(writer: int, block: memoryview) -> int:

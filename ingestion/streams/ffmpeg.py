@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from fractions import Fraction
 from os import getpid
 from typing import IO
 
@@ -18,6 +19,8 @@ MOOV_TOO_SMALL = re.compile(r"reserved_moov_size is too small, needed (\d+) addi
 UNFIT = "Could not write header"
 NO_TRAILER = "Error writing trailer"  # of mkv and webm: so ends one whose index found no room
 OUT_TIME = re.compile(rb"out_time_us=(\d+)")
+TRACK_FACT = re.compile(r"#(tb|media_type) (\d+): (\S+)")
+KINDS = {"video": "picture", "audio": "sound"}
 
 # Runs between fork and exec, where Python code of ours would be unsafe in a process with threads: asks Linux to kill
 # ffmpeg (SIGKILL) when the thread that started it is gone, then becomes ffmpeg.
@@ -36,6 +39,10 @@ class IndexTooSmallError(Exception):
     def __init__(self, missing: int | None):
         super().__init__(missing)
         self.missing = missing
+
+
+class BlamelessError(TransientError):
+    """ffmpeg did not end by itself, or found no room for its index: nothing is said against the tracks it was given."""
 
 
 class UnfitError(Exception):
@@ -87,8 +94,28 @@ def seconds_written(report: int) -> float | None:
     return last
 
 
+def track_ends(report: int) -> dict[str, float]:
+    """Read the packets that ffmpeg lists (framecrc) to their end; the second at which `picture` and `sound` are over."""
+    clocks: dict[str, Fraction] = {}
+    kinds: dict[str, str] = {}
+    ends: dict[str, int] = {}
+    with open(report) as lines:
+        for line in lines:
+            if line.startswith("#"):
+                if found := TRACK_FACT.match(line):
+                    name, track, said = found.groups()
+                    (clocks if name == "tb" else kinds)[track] = Fraction(said) if name == "tb" else KINDS.get(said, said)
+            else:
+                track, _, shown, lasts, _ = line.split(",", 4)
+                ends[track] = max(ends.get(track, 0), int(shown) + int(lasts))
+    return {kinds[track]: float(end * clocks[track]) for track, end in ends.items()}
+
+
 def judge(code: int, words: Sequence[str]) -> None:
-    """Raises unless ffmpeg ended well and silently: it also ends well after half a track, and only says so."""
+    """Raises unless ffmpeg ended well and silently: it also ends well after half a track, and only says so.
+
+    BlamelessError when it was ended from outside: by a signal, of which it says nothing.
+    """
     said = "; ".join(words)
     if found := MOOV_TOO_SMALL.search(said):
         raise IndexTooSmallError(int(found[1]))
@@ -96,5 +123,7 @@ def judge(code: int, words: Sequence[str]) -> None:
         raise IndexTooSmallError(None)
     if UNFIT in said:
         raise UnfitError(said)
+    if code < 0 or (code and not words):
+        raise BlamelessError("media", f"ffmpeg was ended from outside ({code}). {said[-500:]}".rstrip())
     if code or words:
         raise TransientError("media", f"ffmpeg ended with {code}: {said[-500:]}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ingestion.errors import TransientError
+from ingestion.errors import DeferredError, TransientError
 from ingestion.extraction import MediaFormat, MediaSource, RangeAnswer
 from ingestion.streams.addresses import Addresses
 
@@ -16,6 +16,7 @@ BLOCK_SIZE, SMALLEST_BLOCK = 128 << 10, 4 << 10
 QUICK_SECONDS, SLOW_SECONDS = 0.1, 1.0
 RANGE_SIZE = 8 * MIB  # YouTube slows connections that ask for more than about 10 MiB at once
 TRIES = 5
+TRIED_AGAIN = ("network", "storage", "storage_unreachable")  # kinds; tracks that are objects are read from the storage
 BACKOFF_SECONDS = 0.1
 UNSEEN = object()
 
@@ -88,8 +89,9 @@ class Track:
     def blocks(self, first: int, last: int) -> Iterator[bytes]:
         """Bytes first..last in small pieces. A connection that fails is opened again at the byte that was reached.
 
-        Raises SourceChangedError, TransientError (`incomplete`: other file or size; `network` after TRIES without one more
-        byte; `forbidden` by a fresh address, too; what the source raises), what a look at the video raises, Cancelled.
+        Raises SourceChangedError, TransientError (`incomplete`: other file or size; `network`, or the storage's own kind, after
+        TRIES without one more byte; `forbidden` by a fresh address, too; what the source raises), what a look at the video
+        raises, Cancelled.
         """
         position, tries, renewed_at = first, 0, -1
         media = self._addresses.of(self.media.format_id)
@@ -100,12 +102,12 @@ class Track:
                     self._meter.add(len(block))
                     self._addresses.note_good(media)
                     yield block
-            except TransientError as exc:
+            except (TransientError, DeferredError) as exc:
                 if exc.kind == "forbidden" and renewed_at < position and (fresh := self._addresses.fresh(media)):
                     media, renewed_at = fresh, position
                     continue
                 tries += 1
-                if exc.kind != "network" or tries == TRIES:
+                if exc.kind not in TRIED_AGAIN or tries == TRIES:
                     raise
                 if self._cancel.wait(BACKOFF_SECONDS * 2**tries):
                     raise Cancelled from exc
@@ -125,6 +127,9 @@ class Track:
 
         The threads are this track's own: with shared ones the fast track takes them all while ffmpeg waits for the slow
         one. So are the buffers, used again and again: thousands of small pieces leave the allocator full of holes.
+
+        An error, also of whoever reads, and being closed before the end cancel the transfer: else the ranges under way would
+        still be fetched whole.
         """
         starts = iter(range(0, self.size, window.range_size))
         free = [bytearray(min(window.range_size, self.size)) for _ in range(window.ranges)]
@@ -135,6 +140,9 @@ class Track:
                     filled = waiting.popleft().result()
                     yield filled
                     free.append(filled.obj)
+            except BaseException:
+                self._cancel.set()
+                raise
             finally:
                 for future in waiting:
                     future.cancel()

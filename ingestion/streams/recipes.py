@@ -37,6 +37,7 @@ SLOWEST_BYTES_PER_SECOND = 25_000  # where the duration is unknown
 FRAGMENT_SECONDS, FRAGMENT_SECONDS_IN_ORDER = 5, 30
 FRAGMENTED = "delay_moov+default_base_moof+skip_trailer"
 
+WEBM_CODECS = ("vp8", "vp08", "vp9", "vp09", "av01", "av1", "opus", "vorbis")
 MUXERS = {"mp4": "mp4", "m4a": "ipod", "mkv": "matroska", "webm": "webm", "mp3": "mp3", "opus": "opus"}
 MP4_KINDS, MATROSKA_KINDS = ("mp4", "m4a"), ("mkv", "webm")
 SOUND_ENCODERS = {"m4a": ("mp4a", "aac"), "mp3": ("mp3", "libmp3lame"), "opus": ("opus", "libopus")}  # the codec that fits; who makes it
@@ -52,7 +53,8 @@ USUAL_SOUND_RATE = 160
 class Recipe:
     """`extension` is the kind of file, `codecs` the words for ffmpeg, `room` the bytes kept in front for what is known last.
 
-    `formats` are those of the extraction that are read; `drops_picture` says that not all of them is kept.
+    `formats` are those of the extraction that are read; `drops_picture` says that not all of them is kept. `measures`: the
+    packets tell when picture and sound end, not the heads of the formats. It costs ffmpeg half as much again.
     """
 
     extension: str
@@ -62,6 +64,7 @@ class Recipe:
     room: int = PLAIN_ROOM
     drops_picture: bool = False
     encodes: bool = False
+    measures: bool = False
 
     @property
     def compares_sizes(self) -> bool:
@@ -144,10 +147,17 @@ def _picture(extraction: Extraction, container: str, convert: str) -> Recipe:
         (media,) = formats
         return Recipe(media.ext if media.ext in MUXERS else "m4a" if _fits(media.acodec, ("mp4a",)) else "mkv", formats)
     own, encoder = PICTURE_ENCODERS.get(convert, ((), ()))
+    if container == "webm" and not _fit_webm(codecs_after(extraction, convert)):
+        container = "mkv"
     if convert == "none" or _fits(formats[0].vcodec, own):
         return Recipe(container, formats)
     tag = ("-tag:v", "hvc1") if (convert, container) == ("hevc", "mp4") else ()  # the name by which Apple's players know it
     return Recipe(container, formats, ("-c:v", *encoder, *tag, "-c:a", "copy"), encodes=True)
+
+
+def _fit_webm(codecs: Sequence[str]) -> bool:
+    """False only where that is known before anything is fetched."""
+    return all(not codec or _fits(codec, WEBM_CODECS) for codec in codecs)
 
 
 def _sound(extraction: Extraction, kind: str) -> Recipe:

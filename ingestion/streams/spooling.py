@@ -4,6 +4,7 @@ What has to become another kind of file flows from the disk through ffmpeg into 
 the disk twice.
 """
 
+import errno
 import fcntl
 import mmap
 import os
@@ -16,39 +17,64 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ingestion.errors import SetupError, TransientError
+from ingestion.errors import ArchiveError, PermanentError, SetupError, TransientError
 from ingestion.extraction import Extraction
 from ingestion.store import FilePiece, Stored, Upload
 from ingestion.streams.boxes import is_transport_stream, wants_remux
 from ingestion.streams.gate import check_head
+from ingestion.streams.inputs import Inputs
 from ingestion.streams.job import Job, Transferred
-from ingestion.streams.muxing import Inputs, produce
+from ingestion.streams.muxing import produce
 from ingestion.streams.recipes import needs_ffmpeg
 
 GIB = 1 << 30
 LOCK = ".lock"
 LOOK_EVERY = 64 << 20  # bytes between two looks at the folder's size
+LEAST_FREE = 4 << 20  # bytes; with less left on the disk, whatever failed there failed for want of them
 
 
 def spool(job: Job) -> Transferred:
-    """Begins anew whatever `job.state` says. During the upload progress stays at the whole: the watch goes by time."""
+    """Begins anew whatever `job.state` says. Half of the progress is what yt-dlp does, the other half what follows."""
     job.clear_away()
     try:
         with scratch_folder(settings.SCRATCH_DIR) as folder:
             return _spool(job, folder)
     except OSError as exc:
-        raise TransientError("storage", f"scratch folder: {exc}") from exc
+        raise _disk_error(exc) from exc
 
 
 def _spool(job: Job, folder: Path) -> Transferred:
-    quota = _Quota(folder, int(settings.SCRATCH_LIMIT_GB * GIB), job.progress)
-    made = job.source.download_to(job.extraction, folder, quota)
+    quota = _Quota(folder, int(settings.SCRATCH_LIMIT_GB * GIB), lambda done, total: job.progress(done, total and 2 * total))
+    made = _download(job, folder, quota)
     fetched = made.stat().st_size
     job = replace(job, extraction=_of_file(job.extraction, made))
     if wants_remux(made) or needs_ffmpeg(job.extraction, job.container, job.convert):
         stored, recipe = produce(job, Inputs(path=made, is_transport_stream=is_transport_stream(made)), way="spool")
         return Transferred(stored, "spool", recipe.extension, fetched)
     return Transferred(_upload(job, made), "spool", _kind(made), fetched)
+
+
+def _download(job: Job, folder: Path, quota: "_Quota") -> Path:
+    """Let yt-dlp make the file. On a full disk its ffmpeg may fail with words that do not tell."""
+    try:
+        return job.source.download_to(job.extraction, folder, quota)
+    except ArchiveError as exc:
+        if exc.kind == "scratch_full" or (isinstance(exc, TransientError) and shutil.disk_usage(folder).free < LEAST_FREE):
+            raise _full(exc.message) from exc
+        raise
+
+
+def _disk_error(exc: OSError) -> ArchiveError:
+    """Of the disk of the scratch folder."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(str(exc))
+    return TransientError("media", f"scratch folder: {exc}")
+
+
+def _full(message: str) -> SetupError:
+    return SetupError(
+        "scratch_full", f"The disk of {settings.SCRATCH_DIR} is full: make room there, or correct MASSDL_SCRATCH_DIR. ({message})"
+    )
 
 
 def _of_file(extraction: Extraction, made: Path) -> Extraction:
@@ -74,6 +100,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
             folder = Path(tempfile.mkdtemp(prefix="video-", dir=parent))
             lock = _lock(folder)
     except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_error(exc) from exc
         raise SetupError("misconfigured", f"The scratch folder cannot be used: correct MASSDL_SCRATCH_DIR. {exc}") from exc
     try:
         yield folder
@@ -126,7 +154,7 @@ class _Quota:
             self._refuse()
 
     def _refuse(self) -> None:
-        raise TransientError("storage", f"the video needs more than the {settings.SCRATCH_LIMIT_GB} GB of MASSDL_SCRATCH_LIMIT_GB")
+        raise PermanentError("scratch_limit", f"the video needs more than the {settings.SCRATCH_LIMIT_GB} GB of MASSDL_SCRATCH_LIMIT_GB")
 
 
 def _upload(job: Job, path: Path) -> Stored:
@@ -135,7 +163,7 @@ def _upload(job: Job, path: Path) -> Stored:
         check_head(head, job.extraction)
     upload = job.begin(_kind(path), size, facts={"way": "spool"})
     with job.upload_or_nothing(upload), path.open("rb") as file:
-        with job.crew(upload, lambda: job.progress(size, size)) as crew:
+        with job.crew(upload, lambda: job.progress(size + _stored(upload), 2 * size)) as crew:
             for number in range(1, -(-size // upload.part_size) + 1):
                 crew.submit(_upload_part, upload, file.fileno(), size, number)
             crew.drain()
@@ -145,3 +173,7 @@ def _upload(job: Job, path: Path) -> Stored:
 def _upload_part(upload: Upload, file: int, size: int, number: int) -> None:
     first = (number - 1) * upload.part_size
     upload.put_part(number, FilePiece(file, first, min(upload.part_size, size - first)))
+
+
+def _stored(upload: Upload) -> int:
+    return sum(part.size for part in upload.parts.values())

@@ -15,6 +15,7 @@ from ingestion.extraction import MediaFormat, RangeAnswer
 from ingestion.store import OnState, Store, Stored
 from ingestion.streams.addresses import Addresses
 from ingestion.streams.copying import fits, store_format
+from ingestion.streams.ffmpeg import BlamelessError
 from ingestion.streams.job import NOT_TO_RESUME, Job, Transferred, Unstreamable
 from ingestion.streams.muxing import mux
 from ingestion.streams.ranges import Meter
@@ -25,7 +26,10 @@ LARGE = 4 << 30
 
 
 def store_tracks(job: Job) -> Transferred:
-    """Goes on from `job.state` with every track that is still the same file. Raises Unstreamable, with nothing left behind."""
+    """Goes on from `job.state` with every track that is still the same file. Raises Unstreamable, with nothing left behind.
+
+    Tracks that ffmpeg complains of, or that are not the announced film, are not kept; what it was killed for is not theirs.
+    """
     begun = _Begun(job)
     try:
         return _store_tracks(job, begun)
@@ -33,7 +37,7 @@ def store_tracks(job: Job) -> Transferred:
         begun.clear_away()
         raise
     except TransientError as exc:
-        if exc.kind in NOT_TO_RESUME:
+        if exc.kind in NOT_TO_RESUME and not isinstance(exc, BlamelessError):
             begun.clear_away()
         raise
 
@@ -45,11 +49,11 @@ def _store_tracks(job: Job, begun: "_Begun") -> Transferred:
     done, stored = 0, []
     for media, meter in zip(formats, meters, strict=True):
         role = PICTURE if media.vcodec else SOUND
-        stored.append(_track(_counted(begun.job(role), done, 2 * whole), begun, role, media, meter))
+        stored.append(_track(_counted(begun.job(role), done, 2 * whole - done - media.size), begun, role, media, meter))
         done += media.size
     kept = tuple(replace(media, url=track.key) for media, track in zip(formats, stored, strict=True))
     from_store = replace(
-        _counted(begun.job(MEDIA), whole, 2 * whole),
+        _counted(begun.job(MEDIA), whole, 0),
         source=_StoreSource(job.store),
         extraction=replace(job.extraction, formats=kept),
         addresses=Addresses(kept),
@@ -60,10 +64,9 @@ def _store_tracks(job: Job, begun: "_Begun") -> Transferred:
     )
 
 
-def _counted(job: Job, start: int, whole: int) -> Job:
-    """Its progress goes on from `start`: every byte is moved twice, and staff see one way. ffmpeg may have to begin anew, which
-    stands still here."""
-    return replace(job, progress=lambda done, _: job.progress(min(start + done, whole), whole))
+def _counted(job: Job, before: int, after: int) -> Job:
+    """Its progress goes on from `before`, with `after` to follow: every byte is moved twice, and staff see one way."""
+    return replace(job, progress=lambda done, total: job.progress(before + done, before + (total or 0) + after))
 
 
 def _track(job: Job, begun: "_Begun", role: str, media: MediaFormat, meter: Meter) -> Stored:

@@ -14,6 +14,7 @@ from yt_dlp.cookies import CookieLoadError
 from yt_dlp.networking import exceptions as network
 
 from ingestion.errors import ArchiveError, error
+from ingestion.signatures import without_signatures
 
 LONGEST_LINE = 1000
 
@@ -45,7 +46,7 @@ CLASSES: tuple[tuple[type[BaseException], str | None], ...] = (
     (utils.ExtractorError, None),
     (utils.DownloadError, None),
     (utils.ContentTooShortError, "incomplete"),
-    (utils.UnavailableVideoError, "media"),  # what the downloader makes of an OSError: a full scratch folder, for one
+    (utils.UnavailableVideoError, "media"),  # what the downloader makes of an OSError
     (utils.PostProcessingError, "media"),
     (utils.XAttrMetadataError, "media"),
     (utils.XAttrUnavailableError, "media"),
@@ -72,6 +73,9 @@ class Wording:
     kind: str
     source: str
 
+
+# Of the kernel. Looked for before the class of the exception: yt-dlp has one for every OSError of a download
+NO_ROOM = r"no space left on device|disk quota exceeded"
 
 # Order matters: YouTube joins a general sentence ("Video unavailable") and a precise one, so the precise ones come first.
 WORDINGS = (
@@ -128,7 +132,8 @@ def error_from(exc: BaseException, warnings: Iterable[str] = (), *, media: bool 
     for status, url in _statuses(causes, line):
         if kind := kind_of_status(status, media=media, missing=missing):
             return error("captcha" if kind == "rate_limited" and _is_sorry(url) else kind, line)
-    kind = kind_of_class(causes) or kind_of_wording([line, *reversed(list(warnings))])
+    full = "scratch_full" if re.search(NO_ROOM, line, re.IGNORECASE) else None
+    kind = full or kind_of_class(causes) or kind_of_wording([line, *reversed(list(warnings))])
     return error(kind or "unknown", line)
 
 
@@ -168,10 +173,10 @@ def raw_line(exc: BaseException) -> str:
 
 
 def plain_line(said: str) -> str:
-    """One line without yt-dlp's prefix, its advice to users of its command line and its bug notice."""
+    """One line without yt-dlp's prefix, its advice to users of its command line, its bug notice and signed addresses."""
     said = re.sub(r"^(ERROR|WARNING):\s+", "", said.replace("\n", " "))
     said = re.sub(r"^\[[\w:]+\] (?:Got error: |[^\s:]+: )?", "", said)
-    return re.sub(r"\.? Use --cookies.*|; please report this issue.*", "", said)[:LONGEST_LINE]
+    return without_signatures(re.sub(r"\.? Use --cookies.*|; please report this issue.*", "", said))[:LONGEST_LINE]
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

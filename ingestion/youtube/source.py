@@ -78,7 +78,7 @@ class YouTube:
 
     def public_info(self, extraction: Extraction) -> dict[str, Any]:
         """What yt-dlp knows, fit to be shown to anybody; see `files.public_info`."""
-        return files.public_info(extraction.info)
+        return files.public_info(extraction.info, extraction.offered)
 
     def open_range(self, media_format: MediaFormat, first: int, last: int) -> media.Range:
         """Ask for bytes first..last of a format, both included; see `media.open_range`."""
@@ -168,6 +168,7 @@ def _extraction(info: Mapping[str, Any], chosen: tuple[Mapping[str, Any], ...]) 
         availability=info.get("availability") or "",
         formats=tuple(media_format(raw) for raw in chosen),
         info={**info, "formats": list(chosen)},
+        offered=tuple(info.get("formats") or ()),
     )
 
 

@@ -102,6 +102,9 @@ def _storage_setup() -> Iterable[Case]:
     begin = s3("part", "refuse", status=500, code="InternalError")
     yield Case("the storage answers 500", when + WAYS["mux"], begin, "storage_unreachable", ALL, "mux")
     yield Case("the storage answers 500", when + WAYS["tracks"], begin, "storage_unreachable", ONE_PART, "tracks")
+    when = "as the tracks are put together" + WAYS["tracks"]
+    yield Case("the storage resets a read", when, s3("get", "cut", times=1), way="tracks")
+    yield Case("the storage resets every read", when, s3("get", "cut"), "storage_unreachable", NOTHING, "tracks")
 
 
 def _media() -> Iterable[Case]:
@@ -118,7 +121,7 @@ def _media() -> Iterable[Case]:
     yield Case("the addresses of the media run out", at + mux, lambda stage: stage.expire(50), "", NOTHING, "mux")
     yield Case("YouTube refuses the media for good (403)", at + mux, lambda stage: stage.refuse_media(50), "forbidden", ALL, "mux")
     yield Case("ffmpeg is killed", at + mux, lambda stage: stage.at(50, stage.kill_ffmpeg), "media", ALL, "mux")
-    yield Case("ffmpeg is killed", "at 75 %" + tracks, lambda stage: stage.at(75, stage.kill_ffmpeg), "media", ALL, "tracks")
+    yield Case("ffmpeg is killed", "at 75 %" + tracks, lambda stage: stage.at(75, stage.kill_ffmpeg), "media", NOTHING, "tracks")
 
 
 CASES = [*_storage_refusals(), *_storage_setup(), *_media()]

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -104,6 +105,34 @@ def test_nobody_adds_edits_or_deletes_what_workers_write(admin_client, model):
     assert admin_client.get(reverse(f"{name}_add")).status_code == 403
     assert admin_client.post(page_of(row), {}).status_code == 403
     assert admin_client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+
+
+GOOGLE = "https://storage.googleapis.com/upload/storage/v1/b/videos/o?uploadType=resumable&upload_id=ABSOLUTELY-SECRET"
+PARTS = {str(number): {"size": 8 << 20, "crc32": 1, "sha256": "MTIz", "etag": '"5d41"'} for number in (1, 2, 3)}
+ONE = {"upload_id": GOOGLE, "key": "ann-1/UC1/abc/u-1.mp4", "part_size": 8 << 20, "facts": {"way": "mux"}, "parts": PARTS, "sending": {}}
+TRACK = {"key": "ann-1/UC1/abc/u-1.picture.mp4", "facts": {}, "stored": {"key": "ann-1/UC1/abc/u-1.picture.mp4", "size": 5 << 30}}
+BEGUN = [
+    (ONE, [["Video", "Picture + sound", "ann-1/UC1/abc/u-1.mp4", "3", "24.0\xa0MB"]]),
+    (
+        {"uploads": {"picture": TRACK, "sound": {**ONE, "key": "ann-1/UC1/abc/u-1.sound.m4a", "parts": {}}}},
+        [
+            ["Picture", "Track by track", "ann-1/UC1/abc/u-1.picture.mp4", "all", "5.0\xa0GB"],
+            ["Sound", "Track by track", "ann-1/UC1/abc/u-1.sound.m4a", "0", "0\xa0bytes"],
+        ],
+    ),
+    (None, []),
+]
+
+
+@pytest.mark.parametrize(("upload", "rows"), BEGUN, ids=["one", "tracks", "none"])
+def test_an_attempt_tells_what_it_has_uploaded_and_never_by_what_address(admin_client, upload, rows):
+    text = admin_client.get(page_of(make_attempt(upload=upload))).text
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", text, re.DOTALL)
+    shown = [re.sub(r"<[^>]+>", "", cell).strip() for cell in cells]
+    for row in rows:
+        assert any(shown[start : start + 5] == row for start in range(len(shown))), shown
+    for secret in ("ABSOLUTELY-SECRET", "upload_id", "5d41", "MTIz"):
+        assert secret not in text
 
 
 def test_the_list_of_sessions_says_how_far_each_is(admin_client):

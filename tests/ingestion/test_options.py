@@ -115,6 +115,10 @@ def test_assets_are_named_in_a_text_or_a_list(said, names):
         (["zh-Hans", "yue"], ("zh-Hans", "yue")),
         ("en,all", ("all",)),
         ("en-orig", ("en-orig",)),
+        ("EN,pt-br,En, PT-BR", ("en", "pt-BR")),
+        ("ZH-HANS, zh-hant-tw, ES-419, en-ORIG", ("zh-Hans", "zh-Hant-TW", "es-419", "en-orig")),
+        ("EN-nP7-2PuUl7o", ("en-nP7-2PuUl7o",)),
+        ("en,All", ("all",)),
     ],
 )
 def test_languages_are_codes(said, codes):

@@ -4,11 +4,13 @@ A scenario makes its trouble and returns the video or the scan that met it; what
 class, and is looked at for each of them.
 """
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -24,7 +26,7 @@ from django.utils import timezone
 
 from demo.object_store import S3Server, serve_s3
 from demo.youtube_twin import Twin
-from ingestion import assets, budget, leases, scanning, steering
+from ingestion import assets, budget, downloading, leases, scanning, steering
 from ingestion.downloading import download
 from ingestion.errors import KINDS, error
 from ingestion.heartbeat import Heartbeat
@@ -251,17 +253,21 @@ def misconfigured(world: World) -> Video:
 @scenario
 def scratch_limit(world: World) -> Video:
     """A video that can only be made on disk, and is larger than one may be there."""
+    world.rooms.enter_context(mock.patch.object(downloading.logger, "disabled", True))  # what is logged is kept, with its frames
     world.rooms.enter_context(override_settings(SCRATCH_DIR=world.folder / "scratch", SCRATCH_LIMIT_GB=1e-6))
-    return world.download("HLSONLY____")
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        video = world.download("HLSONLY____")
+        gc.collect()  # yt-dlp leaves the files open that it was stopped in
+    return video
 
 
 @scenario
 def scratch_full(world: World) -> Video:
-    """The kernel has no room left for the file that yt-dlp writes."""
+    """The kernel has no room left for the first file that yt-dlp writes."""
 
     def make_folder(**about) -> str:
         folder = make(**about)
-        Path(folder, "HLSONLY____.mp4.part").symlink_to("/dev/full")
+        Path(folder, "HLSONLY____.mp4.ytdl").symlink_to("/dev/full")
         return folder
 
     make = tempfile.mkdtemp

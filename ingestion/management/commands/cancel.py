@@ -4,7 +4,7 @@ from ingestion import steering
 from ingestion.management.scoped import BAD_INPUT, MAY_END, ScopedCommand, running
 from ingestion.models import Scan
 from ingestion.steering import Everything, Scope
-from videos.models import Video
+from videos.models import Asset, Video
 from videos.text import counted
 
 
@@ -24,6 +24,8 @@ class Command(ScopedCommand):
         if not done.changed and not done.scans:
             return [f"{name}: nothing was left to cancel."]
         said = [f"{name}: cancelled, {counted(done.videos, 'video')} given up and {counted(done.scans, 'listing')} ended."]
+        if done.assets:
+            said.append(f"{counted(done.assets, 'asset')} of stored videos given up.")
         if options["now"]:
             said.append(running(done, now=True))
         elif runs:
@@ -36,4 +38,6 @@ class Command(ScopedCommand):
 def owed_words(scope: Scope) -> str:
     """What `cancel` would give up."""
     scans = scope.scans().filter(state__in=[Scan.State.PENDING, Scan.State.RUNNING]).count()
-    return f"{counted(scope.videos().unfinished().count(), 'video')} and {counted(scans, 'listing')}"
+    assets = scope.assets().filter(status=Asset.Status.PENDING).count()
+    beside = f", with {counted(assets, 'asset')} of stored videos" if assets else ""
+    return f"{counted(scope.videos().unfinished().count(), 'video')} and {counted(scans, 'listing')}{beside}"

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             help="at most N videos per channel, in the order of its tabs: videos, shorts, streams; in each the newest first",
         )
         parser.add_argument("--resume", nargs="?", const=LATEST, metavar="SESSION", help="go on with a session (default: the latest)")
-        parser.add_argument("--retry-failed", action="store_true", help="try failed and unavailable videos again, and what failed beside stored ones")
+        parser.add_argument("--retry-failed", action="store_true", help="try again videos, and assets, that failed or were not available")
         parser.add_argument("--dry-run", action="store_true", help="show what would happen; write nothing")
         either = parser.add_mutually_exclusive_group()
         either.add_argument("--continue-on-error", action="store_true", help="go on after failures (default)")

@@ -7,6 +7,7 @@ from pathlib import Path
 from ingestion.streams import ffmpeg_path
 from ingestion.streams.boxes import box_kinds
 
+YOUTUBES = ("-movflags", "+dash+delay_moov+global_sidx+skip_trailer", "-f", "mp4")  # fragments, with a table of them in front
 FRAGMENTED = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-f", "mp4")
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30", "-t", "12")
 SOUND = ("-f", "lavfi", "-i", "sine=440", "-t", "12")
@@ -29,8 +30,8 @@ class Clips:
 
 def make_clips(folder: Path) -> Clips:
     clips = Clips(folder)
-    run(*PICTURE, *H264, *FRAGMENTED, clips.path("picture.mp4"))
-    run(*SOUND, "-c:a", "aac", *FRAGMENTED, clips.path("sound.m4a"))
+    run(*PICTURE, *H264, "-movflags", "+frag_keyframe", *YOUTUBES, clips.path("picture.mp4"))
+    run(*SOUND, "-c:a", "aac", "-frag_duration", "1000000", *YOUTUBES, clips.path("sound.m4a"))
     run(*SOUND, "-c:a", "libopus", clips.path("sound.webm"))
     small = ("-vf", "scale=160:90", "-deadline", "realtime", "-cpu-used", "8")
     run(*PICTURE, "-c:v", "libvpx-vp9", *small, clips.path("vp9.webm"))

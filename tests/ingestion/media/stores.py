@@ -81,11 +81,14 @@ def make_gcs_store(server: GcsServer, bucket: str = "videos", *, patience: float
     return store
 
 
-def refuse(store: Store, operation: str, status: int, code: str) -> None:
-    """From now on the S3 server answers an operation with an error; real answers as of all others."""
+def refuse(store: Store, operation: str, status: int, code: str, *, after: int = 0) -> None:
+    """The S3 server answers an operation with an error, but for the first `after` times; all others have real answers."""
     body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    answered = iter(range(after))
 
     def answer(request, **about):
+        if next(answered, None) is not None:
+            return None
         raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)
         return AWSResponse(request.url, status, {}, raw)
 

@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -19,6 +20,7 @@ from ingestion.supervisor import Supervisor
 from tests.factories import make_asset, make_channel, make_scan, make_session, make_video
 from tests.ingestion.listings import FakeEntry, FakeListing, FakeYouTube
 from tests.pages import page_of, press, said
+from videos.keys import beside
 from videos.models import Asset
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,14 +78,15 @@ def test_what_another_session_owes_is_taken_over_and_what_failed_only_when_wante
     assert (failed.status, failed.attempts, failed.session_id) == ("pending", 0, scan.session_id)
 
 
-def test_a_video_that_is_stored_anew_keeps_its_assets(worker):
+def test_a_video_that_is_stored_anew_has_its_assets_made_anew_under_its_name(worker):
     video = worker.download(assets=["nfo"])
-    asset = video.assets.get()
+    before = video.assets.get().storage_key
     video.__class__.objects.update(status="pending", attempts=0, next_attempt_at=timezone.now() - LATER)
     done = worker.store_next()
-    assert done and done.assets is None
+    assert worker.work(done.assets, done) == 1
     video.refresh_from_db()
-    assert video.assets.get().storage_key == asset.storage_key != ""
+    assert before != video.assets.get().storage_key == beside(video.storage_key, "nfo")
+    assert {key for key, _ in worker.store.list_keys()} == {video.storage_key, video.assets.get().storage_key}
     assert clean(worker.store, older_than=timedelta(0)).objects == 0
     assert list(audit.differences(worker.store)) == []
 
@@ -253,6 +256,16 @@ def test_a_retry_of_assets_takes_the_failed_ones_alone(admin_client):
     for kind, status in kinds.items():
         make_asset(video=video, kind=kind, ext=kind, status=status, error_kind="network" if status == "failed" else "")
     response = press(admin_client, "retry_assets", video)
-    assert said(response) == ["1 asset will be tried again."]
+    assert said(response) == ["1 asset will be tried again. 2 left alone: they did not fail."]
     assert dict(Asset.objects.values_list("kind", "status")) == {**kinds, "thumbnail": "pending"}
     assert assets.claim_assets("w").video_id == video.pk
+
+
+def test_a_cancel_tells_of_the_assets_that_it_gave_up(admin_client, capsys):
+    Limits.row()
+    first, second, third = (make_asset(session=make_session()) for _ in range(3))
+    assert said(press(admin_client, "cancel", first.video.channel)) == ["1 channel cancelled. 1 asset given up."]
+    assert any("1 asset given up." in words for words in said(press(admin_client, "cancel", second.video)))
+    call_command("cancel", "--session", str(third.session_id))
+    assert "1 asset of stored videos given up." in capsys.readouterr().out
+    assert set(Asset.objects.values_list("status", "error_kind")) == {("failed", "cancelled")}

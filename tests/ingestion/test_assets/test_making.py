@@ -54,9 +54,32 @@ def test_the_info_holds_no_address_that_was_signed_and_no_headers(worker):
     info = json.loads(raw)
     assert (info["id"], info["title"]) == (WRITTEN, video.title)
     assert set(info["subtitles"]) == {"en", "de"}
-    assert [one["format_id"] for one in info["formats"]] == ["134", "140"]
+    assert {"134", "140", "137"} <= {one["format_id"] for one in info["formats"]}
     for secret in (b"googlevideo", b"signature", b"timedtext", b"expire=", b"http_headers", b"User-Agent", b"192.0.2.7", b"cookie"):
         assert secret.lower() not in raw.lower()
+
+
+def test_the_info_tells_the_same_whenever_it_is_made(worker):
+    at_once = worker.download(assets=["info"])
+    later = worker.youtube.public_info(worker.youtube.describe(WRITTEN))
+    info = json.loads(worker.read(at_once.assets.get()))
+    for of_the_moment in ("epoch",):
+        assert info.pop(of_the_moment) <= later.pop(of_the_moment)
+    for one in (*info["formats"], *later["formats"]):
+        one.pop("available_at", None)
+    assert info == later
+    assert {(one.get("width"), one.get("height")) for one in info["formats"] if one["format_id"] == "134"} == {(640, 360)}
+
+
+def test_an_error_over_a_picture_names_no_query(worker):
+    worker.twin.faults([{"match": "ytimg", "status": 200, "body": "<html>no picture</html>"}])
+    described = worker.youtube.describe(WRITTEN)
+    described.info["thumbnails"].append({"url": f"https://i.ytimg.com/vi/{WRITTEN}/hq720.jpg?sqp=-oay&rs=AOn4CLA5EC2E7"})
+    worker.youtube.describe = lambda external_id: described
+    video = worker.download(make_assets=False, assets=["thumbnail"])
+    Asset.objects.update(claim_id=None, lease_owner="", lease_expires_at=None)
+    worker.work_due()
+    assert video.assets.get().error_message == f"i.ytimg.com/vi/{WRITTEN}/hq720.jpg is no picture"
 
 
 def test_subtitles_are_kept_as_youtube_serves_them_and_for_players(worker):
@@ -64,7 +87,9 @@ def test_subtitles_are_kept_as_youtube_serves_them_and_for_players(worker):
     vtt, srt = (video.assets.get(ext=ext) for ext in ("vtt", "srt"))
     assert not vtt.is_automatic
     assert worker.read(vtt).startswith(b"WEBVTT\nKind: captions\nLanguage: de\n")
-    assert worker.read(srt).startswith(b"1\n00:00:00,000 --> 00:00:02,000\nWorte 1 & more\n\n2\n")
+    said = worker.read(srt).decode()
+    assert said.startswith("1\n00:00:00,000 --> 00:00:02,000\nWorte 1 & more\n\n2\n")
+    assert "\nWorte 2 [ __ ]\n\n3\n" in said and "\nWorte 3 it's {so} in C:\\new\n" in said and '\nWorte 4 <b> is "bold"\n' in said
 
 
 @pytest.mark.parametrize("external_id", [WRITTEN, RECOGNISED])
@@ -72,7 +97,8 @@ def test_a_transcript_has_each_line_once_whoever_wrote_it(external_id, worker):
     video = worker.download(external_id, assets=["transcript"], subtitle_languages=["en"])
     transcript = video.assets.get()
     lines = worker.read(transcript).decode().splitlines()
-    assert lines == [f"words {number} & more" for number in range(1, len(lines) + 1)]
+    said = ['<b> is "bold"', "& more", "[ __ ]", "it's {so} in C:\\new"]
+    assert lines == [f"words {number} {said[number % 4]}" for number in range(1, len(lines) + 1)]
     assert len(lines) == -(-video.duration // 2)
     assert transcript.is_automatic == (external_id == RECOGNISED)
 
@@ -152,22 +178,46 @@ def test_captions_in_which_nothing_is_said_are_absent(worker):
     assert set(states(video).values()) == {"absent"}
 
 
+def test_captions_with_cues_that_cannot_be_read_are_kept_and_nothing_is_made_of_them(worker):
+    worker.twin.faults([{"match": "timedtext", "status": 200, "body": "WEBVTT\n\nfoo --> bar\nlost\n"}])
+    video = worker.download(assets=["subtitles", "transcript"], subtitle_languages=["en"])
+    assert dict(video.assets.values_list("ext", "status")) == {"vtt": "stored", "srt": "absent", "txt": "absent"}
+
+
 @pytest.mark.parametrize("body", ["", "<html>sorry</html>"])
 def test_captions_that_are_offered_but_not_served_are_no_captions(body, worker):
     worker.twin.faults([{"match": "timedtext", "status": 200, "body": body}])
     video = worker.download(assets=["subtitles"], subtitle_languages=["en"])
     assert {(asset.status, asset.error_kind) for asset in video.assets.all()} == {("pending", "incomplete")}
-
-
-def test_a_refusal_stops_all_requests_and_costs_the_assets_nothing(worker):
-    worker.twin.faults([{"match": "timedtext", "status": 429}])
-    video = worker.download(assets=["subtitles", "thumbnail", "transcript"], subtitle_languages=["en", "de"])
-    assert Budget.objects.get().open_reason == "rate_limited"
-    assert video.status == "stored" and video.assets.get(kind="thumbnail").status == "stored"
-    waiting = video.assets.filter(status="pending")
-    assert set(waiting.values_list("attempts", "claim_id")) == {(0, None)} and waiting.count() == 6
     assert worker.asked("captions") == 1
-    assert sorted(waiting.values_list("refusals", flat=True)) == [0, 0, 0, 0, 0, 1]
+
+
+def test_captions_that_are_refused_stop_nothing_and_are_asked_for_once(worker):
+    """After a look that was answered; those in another language, and the picture, are stored."""
+    worker.twin.faults([{"match": "timedtext.*lang=de", "status": 429}])
+    video = worker.download(assets=["subtitles", "thumbnail", "transcript"], subtitle_languages=["en", "de"])
+    assert (budget.state().breaker, worker.asked("captions")) == (budget.CLOSED, 2)
+    german = video.assets.filter(language="de")
+    told = set(german.values_list("status", "error_kind", "attempts", "refusals", "claim_id"))
+    assert german.count() == 3 and told == {("pending", "captions_refused", 1, 0, None)}
+    assert set(video.assets.exclude(language="de").values_list("status", flat=True)) == {"stored"}
+
+
+def test_a_refusal_of_the_look_stops_all_requests_and_costs_the_assets_nothing(worker):
+    video = worker.download(make_assets=False, assets=["subtitles", "thumbnail"], subtitle_languages=["en"])
+    Asset.objects.update(claim_id=None, lease_owner="", lease_expires_at=None, attempts=0)
+    worker.twin.faults([{"match": "/youtubei/v1/player", "status": 429}])
+    worker.work_due()
+    assert Budget.objects.get().open_reason == "rate_limited"
+    assert set(video.assets.values_list("status", "attempts", "claim_id")) == {("pending", 0, None)}
+    assert sorted(video.assets.values_list("refusals", flat=True)) == [0, 0, 1] and worker.asked("captions") == 0
+
+
+def test_a_picture_that_is_refused_stops_nothing(worker):
+    worker.twin.faults([{"match": "ytimg", "status": 429}])
+    video = worker.download(assets=["thumbnail"])
+    assert video.assets.values_list("status", "error_kind", "attempts").get() == ("pending", "network", 1)
+    assert (budget.state().breaker, worker.asked("image")) == (budget.CLOSED, 1)
 
 
 def test_no_host_but_youtubes_own_is_ever_asked(worker, monkeypatch):

@@ -33,6 +33,10 @@ INFO = {
         ("fr", True, "translated"),
         ("fr", False, None),
         ("en-GB", False, "written-en-GB"),
+        ("EN-gb", False, "written-en-GB"),
+        ("EN", True, "written-en-GB"),
+        ("en-Orig", True, "spoken"),
+        ("e", True, None),
         ("live_chat", True, None),
         ("ja", True, None),
     ],
@@ -49,6 +53,15 @@ def test_the_spoken_language_comes_before_a_translation_into_it():
 @pytest.mark.parametrize(("automatic", "languages"), [(True, ["de", "en-GB", "en"]), (False, ["de", "en-GB"])])
 def test_all_languages_are_written_or_spoken(automatic, languages):
     assert captions.languages_of(INFO, automatic=automatic) == languages
+
+
+def test_a_code_is_the_same_in_large_and_small_letters():
+    info = {"subtitles": offer(**{"PT-br": "written"}), "automatic_captions": offer(**{"pt-BR-orig": "spoken", "ZH-hans": "translated"})}
+    assert captions.languages_of(info, automatic=True) == ["PT-br"]
+    assert captions.track_in(info, "pt-BR", automatic=True).url == "written"
+    assert captions.track_in(info, "zh-Hans", automatic=True).url == "translated"
+    del info["subtitles"]
+    assert captions.track_in(info, "PT-BR", automatic=True).url == "spoken"
 
 
 def test_a_look_that_tells_nothing_of_captions_offers_none():
@@ -80,18 +93,12 @@ no no
 
 
 def test_rolling_lines_are_taken_once_but_words_said_twice_stay():
-    assert captions.to_text(captions.to_srt(ROLLING.encode()), is_rolling=True) == b"no no\nno no\n5\n"
+    assert captions.to_text(ROLLING.encode(), is_rolling=True) == b"no no\nno no\n5\n"
 
 
 def test_what_people_wrote_keeps_every_line_and_no_mark_up():
     vtt = "WEBVTT\n\n00:01.000 --> 00:02.000\n<i>No.</i> 1 &lt; 2\n\n00:02.000 --> 00:03.000\nNo.\n\n00:03.000 --> 00:04.000\nNo.\n"
-    assert captions.to_text(captions.to_srt(vtt.encode()), is_rolling=False).decode() == "No. 1 < 2\nNo.\nNo.\n"
-
-
-def test_what_is_no_vtt_is_told_in_ffmpegs_words():
-    with pytest.raises(TransientError) as raised:
-        captions.to_srt(b"\x00\x01\x02")
-    assert raised.value.kind == "media"
+    assert captions.to_text(vtt.encode(), is_rolling=False).decode() == "No. 1 < 2\nNo.\nNo.\n"
 
 
 def test_each_option_asks_for_its_rows_once():
@@ -161,8 +168,9 @@ def test_an_address_of_another_host_is_refused_before_it_is_asked(url):
 def test_more_than_a_small_file_is_not_read(fresh_twin):
     youtube = YouTube({**fresh_twin.ytdlp_options(), "cachedir": False})
     try:
-        with pytest.raises(TransientError, match="larger than 100 bytes"):
-            youtube.fetch("https://i.ytimg.com/vi/demv0000050/hqdefault.jpg", largest=100)
+        with pytest.raises(TransientError) as raised:
+            youtube.fetch("https://i.ytimg.com/vi/demv0000050/hqdefault.jpg?expire=1&ip=192.0.2.7&signature=5EC2E7", largest=100)
+        assert raised.value.message == "i.ytimg.com/vi/demv0000050/hqdefault.jpg is larger than 100 bytes"
     finally:
         youtube.close()
 
@@ -174,18 +182,40 @@ def test_secrets_are_taken_out_of_the_info_at_any_depth():
         "cookies": "SID=1",
         "url": "https://rr1.googlevideo.com/videoplayback?sig=1",
         "description": "see https://example.org/?key=value and more",
-        "formats": [{"format_id": "1", "url": "https://cdn.example/a", "http_headers": {"Cookie": "SID=1"}, "fragments": [{"url": "x"}]}],
+        "formats": [{"format_id": "chosen", "url": "https://cdn.example/a"}],
         "thumbnails": [{"url": "https://i.ytimg.com/vi/a.jpg"}],
         "other": {"deep": ["https://manifest.googlevideo.com/api/manifest/x", "kept"]},
     }
-    shown = files.public_info(info)
+    offered = [
+        {"format_id": "1", "width": 640, "url": "https://cdn.example/a", "http_headers": {"Cookie": "SID=1"}, "fragments": [{"url": "x"}]},
+        {"format_id": "2", "vcodec": "av01", "manifest_url": "https://manifest.googlevideo.com/api/manifest/hls"},
+    ]
+    shown = files.public_info(info, offered)
     del shown["epoch"]
     assert shown == {
         "id": "abcdefghijk",
         "description": "see https://example.org/?key=value and more",
-        "formats": [{"format_id": "1"}],
+        "formats": [{"format_id": "1", "width": 640}, {"format_id": "2", "vcodec": "av01"}],
         "thumbnails": [{"url": "https://i.ytimg.com/vi/a.jpg"}],
         "other": {"deep": ["kept"]},
         "subtitles": {},
         "automatic_captions": {},
     }
+
+
+def test_words_of_people_are_no_secrets_whatever_addresses_stand_in_them():
+    address = "https://example.org/?key=value"
+    info = {
+        "title": address,
+        "description": f"Shop:\n{address}",
+        "tags": [address],
+        "chapters": [{"title": address, "start_time": 0}],
+        "comments": [{"author": address, "text": address, "author_url": address}],
+        "channel": "https://rr1.googlevideo.com/videoplayback",
+        "other": f"see\n{address}",
+        "webpage_url": f" {address}\n",
+    }
+    shown = files.public_info(info, ())
+    kept = ("title", "description", "tags", "chapters", "channel", "other")
+    assert {name: shown[name] for name in kept} == {name: info[name] for name in kept}
+    assert shown["comments"] == [{"author": address, "text": address}] and "webpage_url" not in shown

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from ingestion.store.codes import BY_CODE, BY_STATUS, THROTTLED
 from ingestion.store.gcs_border import gcs_errors
 
 CREDENTIALS, MISSING, FULL = "storage_credentials", "storage_missing", "storage_full"
-THROTTLE, AWAY = "storage_throttled", "storage_unreachable"
+THROTTLE, AWAY, TOO_LARGE = "storage_throttled", "storage_unreachable", "storage_too_large"
 
 
 def kind_in(border, exc: Exception) -> str:
@@ -43,7 +44,7 @@ def refusal(code: str, status: int | None = None) -> boto.ClientError:
         ("RequestTimeTooSkewed", 403, CREDENTIALS),
         ("XMinioStorageFull", 507, FULL),
         ("QuotaExceeded", 403, FULL),
-        ("EntityTooLarge", 400, FULL),
+        ("EntityTooLarge", 400, TOO_LARGE),
         ("NeverSeenBefore", 507, FULL),
         ("SlowDown", 503, THROTTLE),
         ("RequestLimitExceeded", 503, THROTTLE),
@@ -62,10 +63,10 @@ def test_refusals_of_s3_are_told_apart_by_their_code_then_by_their_status(code, 
     assert kind_in(s3_errors, refusal(code, status)) == kind
 
 
-def test_every_code_has_a_kind_of_the_storage_and_those_of_our_set_up_a_setting_or_a_deed():
+def test_every_code_has_a_kind_of_the_storage_and_those_that_wait_for_staff_a_setting_or_a_deed():
     for kind, sentence in (*BY_CODE.values(), *BY_STATUS.values()):
         assert kind in STORAGE_KINDS
-        assert bool(sentence) == (KINDS[kind].type.treatment == "setup")
+        assert bool(sentence) == (KINDS[kind].type.treatment in ("setup", "permanent"))
 
 
 def test_all_that_botocore_takes_for_throttling_is_throttling():
@@ -110,6 +111,7 @@ def test_no_exception_of_botocore_passes_the_border():
     [
         (errno.ENOSPC, FULL),
         (errno.EDQUOT, FULL),
+        (errno.EFBIG, TOO_LARGE),
         (errno.EIO, "storage"),
         (errno.EACCES, CREDENTIALS),
         (errno.EROFS, CREDENTIALS),
@@ -132,6 +134,8 @@ def test_errors_of_the_file_system_are_told_apart(number, kind):
         (api.Forbidden("no"), CREDENTIALS),
         (api.Forbidden("no", errors=[{"reason": "quotaExceeded"}]), FULL),
         (api.Forbidden("no", errors=[{"reason": "rateLimitExceeded"}]), THROTTLE),
+        (api.BadRequest("no", errors=[{"reason": "uploadTooLarge"}]), TOO_LARGE),
+        (api.from_http_status(413, "no"), TOO_LARGE),
         (api.NotFound("The specified bucket does not exist."), MISSING),
         (api.NotFound("No such object: bucket/a.mp4"), "storage"),
         (api.TooManyRequests("slow"), THROTTLE),
@@ -143,6 +147,14 @@ def test_errors_of_the_file_system_are_told_apart(number, kind):
 )
 def test_errors_of_google_are_told_apart(exc, kind):
     assert kind_in(gcs_errors, exc) == kind
+
+
+def test_the_id_of_an_upload_is_not_told():
+    address = "http://s3/videos/a.mp4?uploadId=SECRET&partNumber=3"
+    with pytest.raises(ArchiveError) as caught, s3_errors("part 3 of a.mp4"):
+        raise boto.ConnectionClosedError(endpoint_url=address)
+    assert "http://s3/videos/a.mp4" in caught.value.message
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_address_of_an_upload_at_google_is_not_told():

@@ -1,10 +1,12 @@
 """Uploads into Google Cloud Storage: what no other storage does."""
 
 import json
+import logging
 import os
 import random
 
 import pytest
+import requests
 from flask import Response
 
 from ingestion.errors import ArchiveError, TransientError
@@ -204,6 +206,29 @@ def test_an_outage_in_the_middle_of_an_upload_is_one_to_come_back_after(gcs_serv
     assert (caught.value.kind, upload.upload_id in str(caught.value)) == ("storage_unreachable", False)
     gcs_server.fault = None
     finish(store, begin(store, state=upload.state))
+
+
+def test_no_log_tells_the_address_of_an_upload(gcs_server, caplog):
+    """Not even one that shows where an error came from."""
+    store = make_gcs_store(gcs_server, patience=0.05)
+    upload = begin(store)
+    store._place.http.mount(store._place.client.api_endpoint, NoConnection())
+    for deed in (lambda: upload.put_part(1, piece(1)), upload.abort):
+        with pytest.raises(ArchiveError) as caught:
+            deed()
+        logging.getLogger("tests").error("it failed", exc_info=caught.value)
+    assert caplog.text.count("storage_unreachable") == 2
+    assert "upload_id=" in upload.upload_id and "upload_id=" not in caplog.text
+
+
+class NoConnection(requests.adapters.BaseAdapter):
+    """Fails as requests does, with the address in the text."""
+
+    def send(self, request, **options):
+        raise requests.ConnectionError(f"Max retries exceeded with url: {request.url}")
+
+    def close(self) -> None:
+        pass
 
 
 def test_a_bucket_that_is_not_there_is_named_with_its_setting(gcs_server):

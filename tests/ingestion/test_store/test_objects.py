@@ -1,10 +1,11 @@
 import os
+import resource
 
 import pytest
 from botocore.exceptions import ClientError
 from django.core.files.storage import InMemoryStorage, storages
 
-from ingestion.errors import DeferredError, SetupError, TransientError
+from ingestion.errors import DeferredError, PermanentError, SetupError, TransientError
 from ingestion.store import Store
 from tests.ingestion.media.stores import make_folder_store, make_s3_storage, refuse, unused_port, uploads_left
 
@@ -167,6 +168,22 @@ def test_a_folder_without_room_says_so_and_leaves_no_half_object(tmp_path):
     with pytest.raises(SetupError) as caught:
         upload.put_part(1, b"small")
     assert caught.value.kind == "storage_full" and "MASSDL_MEDIA_FOLDER" in caught.value.message
+    upload.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_the_file_system_takes_no_further_is_too_large_and_the_folder_not_full(tmp_path):
+    store = make_folder_store(tmp_path)
+    upload = store.begin("a.mp4", content_type="video/mp4", metadata={}, expected_size=9 << 20)
+    upload.put_part(1, bytes(8 << 20))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, hard))
+    try:
+        with pytest.raises(PermanentError) as caught:
+            upload.put_part(2, bytes(1 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.kind == "storage_too_large"
     upload.abort()
     assert list(tmp_path.iterdir()) == []
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
+from django.db import InterfaceError, OperationalError
 
 from ingestion.errors import DeferredError, TransientError, error
 from ingestion.store import Part, Store
@@ -103,13 +104,99 @@ def test_a_state_whose_upload_is_gone_begins_anew(store):
     again.abort()
 
 
-def test_a_state_that_cannot_be_saved_leaves_no_upload(store):
-    def refuse(state):
-        raise ConnectionError("no database")
+def forget(state) -> None:
+    raise OperationalError("no database")
 
-    with pytest.raises(ConnectionError):
+
+@pytest.mark.parametrize("failure", [OperationalError("no database"), InterfaceError("closed"), KeyboardInterrupt()], ids=repr)
+def test_a_first_state_that_cannot_be_saved_leaves_no_upload(failure, store):
+    def refuse(state):
+        raise failure
+
+    with pytest.raises(type(failure)):
         begin(store, on_state=refuse)
     assert uploads_left(store) == []
+
+
+def test_a_first_state_that_cannot_be_saved_is_what_is_told_though_the_storage_fails_too(moto_store, caplog):
+    refuse(moto_store, "AbortMultipartUpload", 503, "ServiceUnavailable")
+    with pytest.raises(OperationalError):
+        begin(moto_store, on_state=forget)
+    assert [record.key for record in caplog.records if record.name == "ingestion.store"] == ["a/b/clip.mp4"]
+    assert len(uploads_left(moto_store)) == 1
+
+
+def test_an_upload_that_goes_on_stays_when_its_state_cannot_be_saved(store):
+    """The attempt before remembers it."""
+    upload = begin(store)
+    upload.put_part(1, piece(1))
+    with pytest.raises(OperationalError):
+        begin(store, state=upload.state, on_state=forget)
+    assert sorted(begin(store, state=upload.state).parts) == [1]
+
+
+class Rows:
+    """A database that takes states, but for when it is away."""
+
+    def __init__(self):
+        self.is_away, self.asked, self.saved = False, 0, []
+
+    def __call__(self, state) -> None:
+        self.asked += 1
+        if self.is_away:
+            raise OperationalError("no database")
+        self.saved.append(sorted(state["parts"]))
+
+
+def test_a_later_state_that_cannot_be_saved_is_handed_over_with_the_next_part(store):
+    upload = begin(store, on_state=(rows := Rows()))
+    rows.is_away = True
+    upload.put_part(1, piece(1))
+    for _ in range(3):
+        upload.keep_state()
+    assert (rows.saved, rows.asked) == ([[]], 2), "not asked again and again for the same"
+    rows.is_away = False
+    upload.put_part(2, piece(2))
+    upload.keep_state()
+    upload.keep_state()
+    assert (rows.saved, rows.asked) == ([[], ["1", "2"]], 3)
+
+
+def test_a_state_that_could_not_be_saved_is_handed_over_once_more_at_the_end(store):
+    upload = begin(store, on_state=(rows := Rows()))
+    rows.is_away = True
+    upload.put_part(1, piece(1))
+    upload.keep_state()
+    rows.is_away = False
+    upload.leave()
+    upload.keep_state()
+    assert rows.saved == [[], ["1"]]
+
+
+def test_an_upload_is_aborted_though_the_database_does_not_hear_of_it(store, caplog):
+    answers = iter([None, OperationalError("no database")])
+
+    def save(state):
+        if failure := next(answers):
+            raise failure
+
+    begin(store, on_state=save).abort()
+    assert uploads_left(store) == []
+    assert "that an upload is gone was not saved" in caplog.text
+
+
+def test_only_a_database_that_is_away_is_passed_over(moto_store):
+    """Whoever stops a transfer is heard."""
+    calls = iter([None, KeyError("stop")])
+
+    def save(state):
+        if failure := next(calls):
+            raise failure
+
+    upload = begin(moto_store, on_state=save)
+    upload.put_part(1, piece(1))
+    with pytest.raises(KeyError):
+        upload.keep_state()
 
 
 def test_an_aborted_upload_leaves_nothing(store):

@@ -8,10 +8,10 @@ import pytest
 
 from ingestion.streams import ranges
 from tests.ingestion.media.clips import Clips, make_clips
-from tests.ingestion.media.fixtures import folder_store, moto_endpoint, moto_store, rclone_store, store
+from tests.ingestion.media.fixtures import folder_store, gcs_server, gcs_store, google, moto_endpoint, moto_store, rclone_store, store
 from tests.ingestion.media.origin import Origin, serve
 
-__all__ = ["folder_store", "moto_endpoint", "moto_store", "rclone_store", "store"]
+__all__ = ["folder_store", "gcs_server", "gcs_store", "google", "moto_endpoint", "moto_store", "rclone_store", "store"]
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ingestion.errors import ArchiveError, TransientError
-from ingestion.streams import recipes
+from ingestion.errors import ArchiveError
+from ingestion.streams import muxing, recipes
+from ingestion.streams.ffmpeg import BlamelessError
 from ingestion.streams.gate import ask_ffmpeg
 from ingestion.streams.job import Job
 from ingestion.streams.muxing import mux
@@ -48,6 +49,24 @@ def test_a_video_is_stored_in_the_container_asked_for_or_in_mkv(names, container
     assert uploads_left(store) == []
 
 
+def test_codecs_that_are_known_not_to_fit_cost_no_byte(origin, moto_store):
+    moved = move(BOTH, origin=origin, store=moto_store, container="webm")
+    assert (moved.container, moved.bytes_fetched) == ("mkv", sum(len(origin.files[name]) for name in BOTH))
+
+
+def test_an_encoder_that_has_everything_to_read_still_shows_progress(origin, moto_store):
+    """A small video is fetched long before it is encoded; the watch over workers goes by what is done."""
+    seen = []
+    formats = [make_format(origin, "vp9.webm"), make_format(origin, "sound.webm")]
+    job = make_job(formats, moto_store, convert="h264", container="mkv", part_size=20_000, progress=lambda *now: seen.append(now))
+    mux(job)
+    size = sum(media.size for media in formats)
+    made = moto_store.size("ann-1/u-1.mkv")
+    assert made > size and seen == sorted(seen)
+    assert seen[-1] == (size + made, size + made), "the bar lengthens with what is larger than what it is made of"
+    assert len({done for done, _ in seen if done > size}) > 3
+
+
 @pytest.mark.parametrize(("names", "container"), [(BOTH, "mkv"), (VP9, "webm")])
 def test_matroska_has_its_index_and_length_in_front(names, container, origin, moto_store, tmp_path):
     moved = move(names, origin=origin, store=moto_store, container=container)
@@ -71,7 +90,8 @@ def test_too_little_room_for_the_index_of_mkv_is_mended_by_a_second_run(origin, 
 def test_an_index_that_never_fits_is_given_up(origin, moto_store, monkeypatch):
     monkeypatch.setattr(recipes, "CUES_FIXED", 2)
     monkeypatch.setattr(recipes, "CUES_PER_SECOND", 0)
-    with pytest.raises(TransientError, match="the index needs more than") as caught:
+    monkeypatch.setattr(muxing, "MORE_ROOM", 1)
+    with pytest.raises(BlamelessError, match="the index needs more than") as caught:
         move(BOTH, origin=origin, store=moto_store, container="mkv")
     assert caught.value.kind == "media"
     assert (uploads_left(moto_store), list(moto_store.list_keys())) == ([], [])

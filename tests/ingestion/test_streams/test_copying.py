@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from ingestion.errors import ArchiveError, TransientError
+from ingestion.errors import ArchiveError, PermanentError, TransientError
 from ingestion.store import Store
 from ingestion.streams import plan
 from tests.ingestion.media.origin import Fault, HttpSource
-from tests.ingestion.media.stores import uploads_left
+from tests.ingestion.media.stores import refuse, uploads_left
 from tests.ingestion.test_streams.transfers import PART_SIZE, make_extraction, make_format, move
 
 
@@ -184,17 +184,25 @@ def test_an_index_behind_the_media_is_moved_to_the_front(origin, store, tmp_path
     assert uploads_left(store) == []
 
 
-def test_a_storage_that_fails_in_the_middle_leaves_no_object(origin, moto_store, monkeypatch):
-    client = moto_store._place.client
-    real = client.upload_part
+REFUSALS_OF_THE_STORAGE = [
+    (404, "NoSuchUpload", "storage"),
+    (400, "EntityTooLarge", "storage_too_large"),
+    (503, "ServiceUnavailable", "storage_unreachable"),
+]
 
-    def upload_part(**parameters):
-        if parameters["PartNumber"] == 3:
-            return real(**{**parameters, "UploadId": "gone"})
-        return real(**parameters)
 
-    monkeypatch.setattr(client, "upload_part", upload_part)
+@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS_OF_THE_STORAGE, ids=[code for _, code, _ in REFUSALS_OF_THE_STORAGE])
+def test_a_storage_that_fails_in_the_middle_leaves_no_object(status, code, kind, origin, moto_store):
+    refuse(moto_store, "UploadPart", status, code, after=2)
     with pytest.raises(ArchiveError) as caught:
         move(["both.mp4"], origin=origin, store=moto_store)
-    assert caught.value.kind == "storage_unreachable"
+    assert caught.value.kind == kind
     assert (uploads_left(moto_store), list(moto_store.list_keys())) == ([], [])
+
+
+def test_a_copy_that_the_storage_can_never_take_is_not_kept_to_go_on_with(origin, moto_store):
+    states = []
+    refuse(moto_store, "CompleteMultipartUpload", 400, "EntityTooLarge")
+    with pytest.raises(PermanentError):
+        move(["both.mp4"], origin=origin, store=moto_store, on_state=states.append)
+    assert (states[-1], uploads_left(moto_store)) == (None, [])

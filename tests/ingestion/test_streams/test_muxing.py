@@ -1,10 +1,11 @@
+import threading
 from pathlib import Path
 
 import pytest
 
-from ingestion.errors import ArchiveError, SetupError
+from ingestion.errors import ArchiveError, SetupError, TransientError
 from ingestion.store import Store
-from ingestion.streams import feeding, ffmpeg, muxing, recipes
+from ingestion.streams import cutting, feeding, ffmpeg, inputs, recipes
 from ingestion.streams.ranges import Window
 from tests.ingestion.media.clips import outermost_boxes, packets, run
 from tests.ingestion.media.origin import Fault, HttpSource
@@ -16,8 +17,8 @@ BOTH = ("picture.mp4", "sound.m4a")
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
-    monkeypatch.setattr(muxing, "PICTURE_WINDOW", Window(4, 100_000))
-    monkeypatch.setattr(muxing, "SOUND_WINDOW", Window(2, 50_000))
+    monkeypatch.setattr(inputs, "PICTURE_WINDOW", Window(4, 100_000))
+    monkeypatch.setattr(inputs, "SOUND_WINDOW", Window(2, 50_000))
 
 
 def fetch(store: Store, key: str, path: Path) -> Path:
@@ -65,8 +66,10 @@ def test_a_storage_that_wants_order_gets_fragments_in_order(origin, rclone_store
     assert boxes.index(b"moov") < boxes.index(b"moof") < boxes.index(b"mdat")
     assert run("-i", str(path), "-f", "null", "-") == ""
     # without an index at the end nothing says how many samples of the last sound packet are padding
-    whole = [line.split(", S=")[0] for line in packets(expected(clips, BOTH, tmp_path / "expected.mp4"))]
-    assert packets(str(path)) == whole
+    made, whole = (
+        [line.split(", S=")[0] for line in packets(name)] for name in (str(path), expected(clips, BOTH, tmp_path / "expected.mp4"))
+    )
+    assert made == whole
     assert rclone_store.examine(moved.stored.key, moved.stored.part_size) == moved.stored
 
 
@@ -96,12 +99,30 @@ def test_the_room_for_the_index_follows_duration_and_frames(origin):
 
 
 def test_feeding_waits_while_the_storage_is_slow(origin, moto_store, monkeypatch):
-    monkeypatch.setattr(muxing, "BACKLOG_LIMIT", 0)
-    waits = []
-    real = feeding.Mux._wait_for_room
-    monkeypatch.setattr(feeding.Mux, "_wait_for_room", lambda self: waits.append(self._full()) or real(self))
+    """No part is stored before feeding has waited: a transfer that does not wait ends here."""
+    monkeypatch.setattr(cutting, "BACKLOG_LIMIT", 0)
+    put, wait_for_room = moto_store._place.client.upload_part, feeding.Mux._wait_for_room
+    waited, stored = threading.Event(), threading.Event()
+    seconds_in_vain = 20
+
+    def wait(self) -> None:
+        was_full = self._full()
+        if was_full:
+            waited.set()
+        wait_for_room(self)
+        assert stored.is_set() or not was_full, "only a part that is stored makes room"
+
+    def put_late(**parameters):
+        if not waited.wait(seconds_in_vain):
+            raise AssertionError("everything was fed though nothing was stored")
+        answer = put(**parameters)
+        stored.set()
+        return answer
+
+    monkeypatch.setattr(feeding.Mux, "_wait_for_room", wait)
+    monkeypatch.setattr(moto_store._place.client, "upload_part", put_late)
     move(BOTH, origin=origin, store=moto_store, part_size=20_000)
-    assert waits
+    assert waited.is_set()
 
 
 def test_an_earlier_upload_is_aborted_and_the_new_one_is_known_at_once(origin, moto_store):
@@ -153,8 +174,30 @@ def test_what_ffmpeg_complains_about_is_never_stored(origin, moto_store):
     origin.files["picture.mp4"] = bytes(content)
     with pytest.raises(ArchiveError) as caught:
         move(BOTH, origin=origin, store=moto_store)
-    assert caught.value.kind == "media"
+    assert caught.value.kind == "media" and not isinstance(caught.value, ffmpeg.BlamelessError)
     assert (uploads_left(moto_store), list(moto_store.list_keys())) == ([], [])
+
+
+ENDINGS = [
+    (-9, [], ffmpeg.BlamelessError),
+    (-11, ["Invalid data"], ffmpeg.BlamelessError),
+    (255, [], ffmpeg.BlamelessError),  # after SIGTERM
+    (1, ["Invalid data"], TransientError),
+    (0, ["File ended prematurely"], TransientError),
+    (1, ["reserved_moov_size is too small, needed 7 additional"], ffmpeg.IndexTooSmallError),
+    (1, ["Could not write header"], ffmpeg.UnfitError),
+    (0, [], None),
+]
+
+
+@pytest.mark.parametrize(("code", "words", "raised"), ENDINGS, ids=[f"{row[0]} {' '.join(row[1])}" for row in ENDINGS])
+def test_how_ffmpeg_ended_is_told_from_its_code_and_words(code, words, raised):
+    if raised is None:
+        ffmpeg.judge(code, words)
+        return
+    with pytest.raises(raised) as caught:
+        ffmpeg.judge(code, words)
+    assert type(caught.value) is raised
 
 
 def test_an_output_far_smaller_than_its_inputs_is_never_stored(origin, moto_store):

@@ -14,7 +14,7 @@ import pytest
 
 from ingestion.extraction import MediaFormat
 from ingestion.store import Store
-from ingestion.streams import feeding, ffmpeg, muxing, recipes, transfer
+from ingestion.streams import cutting, feeding, ffmpeg, inputs, muxing, recipes, transfer
 from ingestion.streams.addresses import Addresses
 from ingestion.streams.ranges import Meter, Track, Window
 from tests.ingestion.media.clips import run
@@ -145,9 +145,9 @@ def test_a_part_that_the_storage_refused_stays_in_memory():
 
 @pytest.mark.parametrize("server", ["moto", "rclone"])
 def test_the_memory_file_stays_small_however_long_the_video(server, origin, request, monkeypatch):
-    monkeypatch.setattr(muxing, "BACKLOG_LIMIT", 0)
-    monkeypatch.setattr(muxing, "PICTURE_WINDOW", Window(4, 50_000))
-    monkeypatch.setattr(muxing, "SOUND_WINDOW", Window(2, 20_000))
+    monkeypatch.setattr(cutting, "BACKLOG_LIMIT", 0)
+    monkeypatch.setattr(inputs, "PICTURE_WINDOW", Window(4, 50_000))
+    monkeypatch.setattr(inputs, "SOUND_WINDOW", Window(2, 20_000))
     monkeypatch.setattr(feeding, "PIPE_SIZE", 65_536)
     held, piece = [], muxing.MemoryFile.piece
     monkeypatch.setattr(muxing.MemoryFile, "piece", lambda self, *region: held.append(self.held) or piece(self, *region))

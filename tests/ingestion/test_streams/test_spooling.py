@@ -1,12 +1,16 @@
+import errno
 import fcntl
 import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
-from ingestion.errors import SetupError, TransientError
+from ingestion.errors import ArchiveError, PermanentError, SetupError, TransientError
 from ingestion.streams import spooling
 from ingestion.streams.boxes import index_is_first, wants_remux
-from tests.ingestion.media.clips import outermost_boxes, packets
+from tests.ingestion.media.clips import outermost_boxes, packets, run
 from tests.ingestion.media.origin import HttpSource
 from tests.ingestion.media.stores import uploads_left
 from tests.ingestion.test_streams.transfers import make_format, move
@@ -45,18 +49,78 @@ def test_what_the_downloader_made_is_stored_with_its_index_first(made, container
     assert uploads_left(store) == []
 
 
+@pytest.mark.parametrize("made", ["both.mp4", "index-last.mp4"], ids=["as it is", "through ffmpeg"])
+def test_what_is_stored_from_the_scratch_folder_counts_as_progress(made, origin, store):
+    """Else the watch over workers would take a long upload for a dead one."""
+    seen = []
+    size = len(origin.files[made])
+    moved = spool(made, origin=origin, store=store, progress=lambda *now: seen.append(now), part_size=100_000)
+    done = [done for done, _ in seen]
+    assert done == sorted(done) and done[-1] == size + moved.stored.size
+    assert len({now for now in done if now > size}) > 5
+    assert all(2 * size <= total <= 2 * size + moved.stored.size // 10 for _, total in seen), "some more for the index"
+
+
+def test_a_picture_that_ends_early_is_found_in_a_file_on_disk_too(origin, store, clips, tmp_path):
+    inputs = ("-t", "6", "-i", clips.path("picture.mp4"), "-i", clips.path("sound.m4a"))
+    for name in ("half.mp4", "half.mkv", "half.ts"):
+        run(*inputs, "-c", "copy", str(tmp_path / name))
+        origin.files[name] = (tmp_path / name).read_bytes()
+        with pytest.raises(TransientError, match=r"the picture lasts 6\.\d s") as caught:
+            spool(name, origin=origin, store=store)
+        assert caught.value.kind == "incomplete"
+    assert (uploads_left(store), list(store.list_keys())) == ([], [])
+
+
 def test_a_video_bigger_than_the_quota_is_refused(origin, moto_store, settings):
     settings.SCRATCH_LIMIT_GB = 0.0001
-    with pytest.raises(TransientError, match="MASSDL_SCRATCH_LIMIT_GB"):
+    with pytest.raises(PermanentError, match="MASSDL_SCRATCH_LIMIT_GB") as caught:
         spool("both.mp4", origin=origin, store=moto_store)
+    assert caught.value.kind == "scratch_limit"
     assert list(moto_store.list_keys()) == []
 
 
 def test_the_quota_counts_what_is_in_the_folder(tmp_path, settings):
     quota = spooling._Quota(tmp_path, 100, lambda done, total: None)
     (tmp_path / "fragment").write_bytes(bytes(101))
-    with pytest.raises(TransientError, match="MASSDL_SCRATCH_LIMIT_GB"):
+    with pytest.raises(PermanentError, match="MASSDL_SCRATCH_LIMIT_GB"):
         quota.look()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOSPC, "scratch_full"), (errno.EDQUOT, "scratch_full"), (errno.EIO, "media")],
+    ids=["full", "quota", "broken"],
+)
+def test_a_disk_that_fails_in_the_middle_is_told_from_one_that_is_full(number, kind, origin, moto_store):
+    def progress(done, total):
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(ArchiveError, match=os.strerror(number)) as caught:
+        spool("both.mp4", origin=origin, store=moto_store, progress=progress)
+    assert (caught.value.kind, "MASSDL_SCRATCH_DIR" in caught.value.message) == (kind, kind == "scratch_full")
+
+
+@pytest.mark.parametrize(("free", "kind"), [(0, "scratch_full"), (1 << 30, "media")], ids=["full", "roomy"])
+def test_what_fails_without_saying_why_is_a_full_disk_where_nothing_is_free(free, kind, origin, moto_store, monkeypatch):
+    def progress(done, total):
+        raise TransientError("media", "Conversion failed!")
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1 << 30, (1 << 30) - free, free))
+    with pytest.raises(ArchiveError, match="Conversion failed!") as caught:
+        spool("both.mp4", origin=origin, store=moto_store, progress=progress)
+    assert caught.value.kind == kind
+
+
+def test_a_scratch_folder_that_finds_no_room_is_a_full_disk(tmp_path, monkeypatch):
+    def fill(path: Path, **about):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", fill)
+    with pytest.raises(SetupError) as caught, spooling.scratch_folder(tmp_path / "scratch"):
+        pass
+    assert caught.value.kind == "scratch_full"
 
 
 def test_a_file_that_ffmpeg_cannot_read_is_refused(origin, moto_store):

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from ingestion.errors import ArchiveError, error
-from ingestion.streams import plan, tracks
+from ingestion.store import StoredRange
+from ingestion.streams import feeding, muxing, plan, recipes, tracks
 from tests.ingestion.media.clips import packets
 from tests.ingestion.media.origin import Fault, HttpSource
 from tests.ingestion.media.stores import uploads_left
@@ -165,6 +166,58 @@ def test_tracks_that_do_not_go_together_are_not_kept(origin, moto_store, memory,
         again(origin, moto_store, on_state=memory)
     assert caught.value.kind == "media"
     assert (memory.last, uploads_left(moto_store), list(moto_store.list_keys())) == (None, [], [])
+
+
+def test_an_ffmpeg_that_is_killed_says_nothing_against_the_tracks(origin, moto_store, memory, monkeypatch):
+    fed = feeding.Mux._wait_for_room
+
+    def kill_at_once(self) -> None:
+        self.process.kill()
+        fed(self)
+
+    monkeypatch.setattr(feeding.Mux, "_wait_for_room", kill_at_once)
+    with pytest.raises(ArchiveError) as caught:
+        again(origin, moto_store, on_state=memory)
+    assert caught.value.kind == "media"
+    monkeypatch.undo()
+    assert again(origin, moto_store, state=memory.last).bytes_fetched == 0
+    assert uploads_left(moto_store) == []
+
+
+def test_neither_does_an_index_that_finds_no_room(origin, moto_store, memory, monkeypatch):
+    seen = []
+    monkeypatch.setattr(recipes, "CUES_FIXED", 2)
+    monkeypatch.setattr(recipes, "CUES_PER_SECOND", 0)
+    monkeypatch.setattr(muxing, "MORE_ROOM", 1)
+    with pytest.raises(ArchiveError) as caught:
+        again(origin, moto_store, on_state=memory, container="mkv", progress=lambda *now: seen.append(now))
+    assert caught.value.kind == "media"
+    whole = sum(sizes(origin))
+    assert seen == sorted(seen) and seen[-1][0] > 4 * whole, "every try moves the bar: the watch over workers goes by it"
+    monkeypatch.undo()
+    assert again(origin, moto_store, state=memory.last, container="mkv").bytes_fetched == 0
+
+
+@pytest.mark.parametrize("failure", [error("storage_unreachable", "reset"), error("storage", "bytes missing")], ids=lambda exc: exc.kind)
+@pytest.mark.parametrize("times", [3, 1000], ids=["three times", "always"])
+def test_a_storage_that_breaks_off_is_read_on_at_the_same_byte(failure, times, origin, moto_store, memory, monkeypatch):
+    read, left = StoredRange.read, [times]
+
+    def break_off(self, size=-1):
+        if left[0] and self.first:
+            left[0] -= 1
+            raise failure
+        return read(self, size)
+
+    monkeypatch.setattr(StoredRange, "read", break_off)
+    if times == 3:
+        assert again(origin, moto_store, on_state=memory).way == "tracks"
+        return
+    with pytest.raises(ArchiveError) as caught:
+        again(origin, moto_store, on_state=memory)
+    assert caught.value is failure
+    monkeypatch.undo()
+    assert again(origin, moto_store, state=memory.last).bytes_fetched == 0
 
 
 def test_codecs_that_ffmpeg_refuses_go_through_the_scratch_folder(origin, store, memory):

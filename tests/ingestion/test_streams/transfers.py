@@ -9,6 +9,7 @@ from ingestion.streams import Transferred, transfer
 from tests.ingestion.media.origin import HttpSource, Origin
 
 PART_SIZE = 256 << 10
+PICTURES = {"vp9": "vp9", "vp8": "vp8"}
 
 
 def make_format(origin: Origin, name: str, **over: Any) -> MediaFormat:
@@ -18,8 +19,8 @@ def make_format(origin: Origin, name: str, **over: Any) -> MediaFormat:
         "protocol": "https",
         "ext": name.rpartition(".")[2],
         "size": len(origin.files[name]),
-        "vcodec": None if name.startswith("sound") else "avc1",
-        "acodec": "mp4a" if name.startswith(("sound", "both", "index")) else None,
+        "vcodec": None if name.startswith("sound") else PICTURES.get(name.partition(".")[0], "avc1"),
+        "acodec": ("opus" if name.endswith(".webm") else "mp4a") if name.startswith(("sound", "both", "index")) else None,
         "fps": 30,
     }
     return MediaFormat(**{**fields, **over})

@@ -134,6 +134,10 @@ def wrapped(cause: Exception, text: str = "Unable to download webpage") -> Downl
         (GeoRestrictedError("not here", countries=["DE"]), "geo_blocked"),
         (utils.ContentTooShortError(1, 2), "incomplete"),
         (utils.PostProcessingError("ffmpeg said no"), "media"),
+        (utils.PostProcessingError("Error writing trailer: No space left on device"), "scratch_full"),
+        (utils.UnavailableVideoError(OSError(5, "Input/output error")), "media"),
+        (utils.UnavailableVideoError(OSError(28, "No space left on device")), "scratch_full"),
+        (DownloadError("ERROR: unable to write data: [Errno 122] Disk quota exceeded", (None, None, None)), "scratch_full"),
         (utils.MaxDownloadsReached(), "misconfigured"),
         (cookies.CookieLoadError("failed to load cookies"), "misconfigured"),
         (KeyError("videoRenderer"), "unknown"),
@@ -177,6 +181,15 @@ def test_an_archive_error_stays_itself():
         ("ERROR: \r[download] Got error: HTTP Error 404: Not Found. Giving up", "HTTP Error 404: Not Found. Giving up"),
         ("[youtube] Premieres in 3 hours", "Premieres in 3 hours"),
         ("two\nlines", "two lines"),
+        (
+            "Max retries exceeded with url: /videoplayback?expire=1&ip=192.0.2.7&sig=5EC2E7 (Caused by X)",
+            "Max retries exceeded with url: /videoplayback (Caused by X)",
+        ),
+        (
+            "got 'https://a.googlevideo.com/videoplayback/expire/1/ip/192.0.2.7/sig/5EC2E7/file/seg.ts'",
+            "got 'https://a.googlevideo.com/videoplayback/...'",
+        ),
+        ("Unsupported URL: https://www.youtube.com/watch?v=abc", "Unsupported URL: https://www.youtube.com/watch?v=abc"),
     ],
 )
 def test_the_recorded_line_is_what_was_said(said: str, line: str):
