@@ -16,7 +16,7 @@ from ingestion.streams.gate import check_head
 from ingestion.streams.job import Job, Transferred, Unstreamable
 from ingestion.streams.ranges import MIB, UNSEEN, Meter, SourceChangedError, Track
 
-Check = Callable[[memoryview], None]
+Check = Callable[[memoryview], object]
 
 SLICES = 4
 SMALLEST_SLICE = MIB

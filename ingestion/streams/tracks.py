@@ -16,6 +16,7 @@ from ingestion.store import OnState, Store, Stored
 from ingestion.streams.addresses import Addresses
 from ingestion.streams.copying import fits, store_format
 from ingestion.streams.ffmpeg import BlamelessError
+from ingestion.streams.gate import check_track
 from ingestion.streams.job import NOT_TO_RESUME, Job, Transferred, Unstreamable
 from ingestion.streams.muxing import mux
 from ingestion.streams.ranges import Meter
@@ -76,7 +77,7 @@ def _track(job: Job, begun: "_Begun", role: str, media: MediaFormat, meter: Mete
             return Stored(**job.state["stored"])
         job.clear_away()
         job = replace(job, state=None)
-    stored = store_format(job, media, f"{role}.{media.ext}", meter)
+    stored = store_format(job, media, f"{role}.{media.ext}", meter, check=lambda head: check_track(head, media, job.extraction))
     begun.note_stored(role, stored, media)
     return stored
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ingestion.errors import ArchiveError, error
+from ingestion.errors import ArchiveError, TransientError, error
 from ingestion.store import StoredRange
 from ingestion.streams import feeding, muxing, plan, recipes, tracks
 from tests.ingestion.media.clips import packets
@@ -51,6 +51,15 @@ def plain(packets):
 
 def sizes(origin):
     return [len(origin.files[name]) for name in BOTH]
+
+
+def test_a_picture_of_another_height_is_refused_before_anything_of_it_is_stored(origin, moto_store):
+    formats = [make_format(origin, "picture.mp4", height=1080), make_format(origin, "sound.m4a")]
+    with pytest.raises(TransientError, match="YouTube announced 1080") as caught:
+        move(formats, origin=origin, store=moto_store, begun_before=True, on_state=lambda state: None)
+    assert caught.value.kind == "incomplete"
+    assert origin.bytes_asked("picture.mp4") < len(origin.files["picture.mp4"]) and not origin.bytes_asked("sound.m4a")
+    assert uploads_left(moto_store) == []
 
 
 def test_a_video_that_was_begun_before_takes_the_way_by_its_tracks(origin):
