@@ -42,6 +42,12 @@ def note_end(name: str) -> None:
     Chore.objects.filter(name=name).update(ended_at=Now())
 
 
+def put_off() -> None:
+    """Nobody can do what is due now: it is tried again after IN_VAIN_AFTER."""
+    for name in EVERY:
+        take(name)
+
+
 def _due() -> QuerySet[Chore]:
     due = Q(ended_at=None, began_at__lte=Now() - IN_VAIN_AFTER)
     for name, every in EVERY.items():

@@ -114,6 +114,12 @@ def due_assets() -> int:
     return assets.due_assets(MOST_WAKE_UPS)
 
 
+def is_work_due() -> bool:
+    """Whether there is something to claim, of any kind."""
+    turns.refresh()
+    return bool(due_videos() or due_scans() or due_assets())
+
+
 def _claimable_scans() -> QuerySet[Scan]:
     waiting = Scan.objects.filter(state=Scan.State.PENDING, next_attempt_at__lte=Now())
     abandoned = Scan.objects.filter(state=Scan.State.RUNNING, lease_expires_at__lt=Now())

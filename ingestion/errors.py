@@ -197,14 +197,15 @@ KINDS: dict[str, Kind] = {
             "storage_throttled",
             DeferredError,
             "The storage asks us to slow down.",
-            "Nothing to do: it is tried again within a minute. If it stays, lower MASSDL_PARTS_IN_FLIGHT or MASSDL_DOWNLOAD_WORKERS.",
+            "Nothing to do: it is tried again within a minute, and less often if it stays so. "
+            "Then lower MASSDL_PARTS_IN_FLIGHT or MASSDL_DOWNLOAD_WORKERS.",
         ),
         Kind(
             "storage_unreachable",
             DeferredError,
             "The storage does not answer, or not as it should.",
-            "Start it, or mend the network to it: it is tried again each minute. If it never answered, correct AWS_S3_ENDPOINT_URL; if "
-            "large videos alone meet this, set MASSDL_S3_PARTS_IN_ORDER.",
+            "Start it, or mend the network to it: it is tried again within a minute, and less often if it stays so. If it never "
+            "answered, correct AWS_S3_ENDPOINT_URL; if large videos alone meet this, set MASSDL_S3_PARTS_IN_ORDER.",
         ),
         Kind(
             "storage_credentials",

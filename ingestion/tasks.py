@@ -62,7 +62,7 @@ def download_due() -> int:
 
 
 def scan_due() -> int:
-    """The same for channels, then for assets of videos; when nothing is due, there is time to tidy the storage."""
+    """The same for channels, then for assets of videos; the storage is tidied between them."""
     return _drain(_scan_or_complete, dispatch.SCANS)
 
 
@@ -73,6 +73,7 @@ def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
         try:
             return _take_all(take_one, queue)
         except SetupError as failure:
+            chores.put_off()  # else somebody is woken up for them again and again
             _stop_sessions(failure)
     except DATABASE_AWAY as exc:
         logger.warning("the database did not answer: %s", exc)
@@ -93,7 +94,10 @@ def _take_all(take_one: Callable[[_Desk], bool], queue: str) -> int:
 
 
 def _stop_sessions(failure: SetupError) -> None:
-    """Nothing can be done with this set-up: tell staff why, where they and the commands look."""
+    """Nothing can be done with this set-up: tell staff why, where they and the commands look, unless there is nothing to do."""
+    if not dispatch.is_work_due():
+        logger.error("nothing can be done with this set-up: %s", failure.message)
+        return
     logger.error("nothing can be downloaded with this set-up, and all running sessions are paused: %s", failure.message)
     running = DownloadSession.objects.filter(state=DownloadSession.State.RUNNING)
     leases.pause_sessions(running.values_list("pk", flat=True), failure.message)
@@ -115,10 +119,9 @@ def _download_one(desk: _Desk) -> bool:
 
 
 def _scan_or_complete(desk: _Desk) -> bool:
-    if _scan_one(desk) or _complete_one(desk):
-        return True
+    has_worked = _scan_one(desk) or _complete_one(desk)
     desk.tidy()
-    return False
+    return has_worked
 
 
 def _complete_one(desk: _Desk) -> bool:

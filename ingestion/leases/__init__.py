@@ -13,7 +13,6 @@ Whoever locks several things does it in this order: limits, scan, video, attempt
 
 from ingestion.leases.claims import Claim, Room, claim, lease_length, lock_limits, renew
 from ingestion.leases.endings import (
-    MOST_OUTAGES,
     NO_LEASE,
     attempts_allowed,
     finish_failed,
@@ -27,7 +26,6 @@ from ingestion.leases.reaping import MOST_LOSSES, expire, reap
 
 __all__ = [
     "MOST_LOSSES",
-    "MOST_OUTAGES",
     "NO_LEASE",
     "Claim",
     "Room",

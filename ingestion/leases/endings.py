@@ -1,6 +1,6 @@
 """What a claim ends in: stored, failed in some way, or handed back. Each ending is fenced by the attempt's id."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from itertools import takewhile
 from typing import Any
@@ -21,8 +21,9 @@ from videos.text import storable
 
 ANSWERS_COUNT_FOR = timedelta(minutes=2)
 OUTAGES = ("storage_throttled", "storage_unreachable")
-MOST_OUTAGES = 50
-"""In a row at one video, each with a look at YouTube: half an hour and more."""
+OUTAGES_LOOKED_AT = 20
+LONGEST_WAIT = timedelta(hours=1)
+"""For a storage that answers and does not store: it must not use up our requests to YouTube."""
 
 NO_LEASE: dict[str, Any] = {"claim_id": None, "lease_owner": "", "lease_expires_at": None}
 GIVEN_BACK = Greatest(F("attempts") - 1, 0)
@@ -43,9 +44,11 @@ def finish_failed(claim: Claim, failure: ArchiveError, *, begun: bool = True) ->
 
     `begun`: the storage was looked at and was well, so that what it did wrong afterwards may be about this video.
     """
-    waits = _outages_in_a_row(claim) if begun and failure.kind in OUTAGES else []
-    if waits and _is_about_this_video(claim, waits):
-        failure = error("storage", f"Again and again, and not for other videos: {failure.message}")
+    if begun and failure.kind in OUTAGES and (outages := _outages_in_a_row(claim)):
+        if _is_about_this_video(claim, failure, outages):
+            failure = error("storage", f"Again and again, and not for other videos: {failure.message}")
+        else:
+            failure = _later(failure, outages)
     outcome, changes = _verdict(claim, failure, begun=begun)
     changes["losses"] = 0
     if not spends_attempt(failure):
@@ -110,21 +113,30 @@ def _outcome_of(failure: ArchiveError) -> str:
     return Attempt.Outcome.REFUSED if isinstance(failure, FleetError) else Attempt.Outcome.RETRY
 
 
-def _outages_in_a_row(claim: Claim) -> list[int]:
-    """The attempts right before this one in which the storage was well at first, and then had an outage; the latest first."""
+def _outages_in_a_row(claim: Claim) -> list[tuple[int, str]]:
+    """The attempts right before this one that met an outage of the storage, which was well as they began, with the kind of it;
+    the latest first."""
     tries = Attempt.objects.filter(video_id=claim.video_id, pk__lt=claim.attempt_id).exclude(outcome=Attempt.Outcome.HANDED_BACK)
-    rows = tries.order_by("-pk").values_list("pk", "outcome", "error_kind")[:MOST_OUTAGES]
+    rows = tries.order_by("-pk").values_list("pk", "outcome", "error_kind")[:OUTAGES_LOOKED_AT]
     in_a_row = takewhile(lambda row: row[1] in (Attempt.Outcome.DEFERRED, Attempt.Outcome.RETRY) and row[2] in (*OUTAGES, "storage"), rows)
-    return [pk for pk, *_ in in_a_row]
+    return [(pk, kind) for pk, _, kind in in_a_row]
 
 
-def _is_about_this_video(claim: Claim, outages: list[int]) -> bool:
-    """Whether the storage takes other videos meanwhile, after as many outages as there are attempts, or there were too many
-    of them: one video that can never be stored must not be tried for ever."""
-    if len(outages) + 1 < attempts_allowed(claim.session_id, Limits.row()):
+def _is_about_this_video(claim: Claim, failure: ArchiveError, outages: list[tuple[int, str]]) -> bool:
+    """Whether the storage took other videos meanwhile, after as many outages as there are attempts: one that can never be
+    stored must not be tried for ever. Being asked to slow down is never about one video."""
+    counted = [pk for pk, kind in outages if kind != "storage_throttled"]
+    if failure.kind == "storage_throttled" or len(counted) + 1 < attempts_allowed(claim.session_id, Limits.row()):
         return False
-    since = Attempt.objects.filter(pk__gt=outages[-1]).exclude(video_id=claim.video_id).order_by("-pk")
-    return len(outages) + 1 > MOST_OUTAGES or Attempt.Outcome.STORED in since.values_list("outcome", flat=True)[:50]
+    since = Attempt.objects.filter(pk__gt=min(counted, default=claim.attempt_id)).exclude(video_id=claim.video_id).order_by("-pk")
+    return Attempt.Outcome.STORED in since.values_list("outcome", flat=True)[:50]
+
+
+def _later(failure: ArchiveError, outages: Sequence[object]) -> ArchiveError:
+    """The same, to be tried again after twice the time for each outage before: every try costs a look at YouTube."""
+    now = timezone.now()
+    wait = (failure.not_before or now) - now
+    return error(failure.kind, failure.message, not_before=now + min(wait * 2 ** len(outages), max(wait, LONGEST_WAIT)))
 
 
 def refuses_this_video_only(claim: Claim, kind: str, allowed: int | None = None) -> bool:

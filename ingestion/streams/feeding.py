@@ -5,9 +5,9 @@ import os
 import select
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ingestion.errors import TransientError
@@ -51,28 +51,18 @@ class Mux:
         self._full = full
         self._look = look
         self._tracks = [track for track, _ in tracks]
-        (report, reported), (packets, listed) = os.pipe(), os.pipe()
-        pipes = [os.pipe() for _ in tracks]
-        readers = [reader for reader, _ in pipes]
-        command = ["-progress", f"pipe:{reported}", "-stats_period", REPORT_SECONDS, *_inputs(readers, path), *arguments]
-        if measured:
-            command += [*measured, "-c", "copy", "-flush_packets", "0", "-f", "framecrc", f"pipe:{listed}"]
-        try:
-            self.process = ffmpeg.start(command, pass_fds=[reported, listed, *readers, *pass_fds], stdout=stdout)
-        except BaseException:
-            for handle in (report, packets, *(writer for _, writer in pipes)):
-                os.close(handle)
-            raise
-        finally:
-            for handle in (reported, listed, *readers):
-                os.close(handle)
+        (report, reported), (packets, listed), *pipes = (os.pipe() for _ in range(2 + len(tracks)))
+        readers, writers = [reader for reader, _ in pipes], [writer for _, writer in pipes]
+        command = [*_reporting(reported), *_inputs(readers, path), *arguments, *(_listing(measured, listed) if measured else ())]
+        with _given_away([reported, listed, *readers], kept=[report, packets, *writers]) as given:
+            self.process = ffmpeg.start(command, pass_fds=[*given, *pass_fds], stdout=stdout)
         self._ending = os.pidfd_open(self.process.pid)  # readable once ffmpeg is through
         self._threads = ThreadPoolExecutor(len(tracks) + 3, thread_name_prefix="feed")
         self._words = self._threads.submit(ffmpeg.last_words, self.process.stderr)
         self._seconds = self._threads.submit(ffmpeg.seconds_written, report)
         self._ends = self._threads.submit(ffmpeg.track_ends, packets)
         self._feeds = [
-            self._threads.submit(self._feed, track, window, writer) for (track, window), (_, writer) in zip(tracks, pipes, strict=True)
+            self._threads.submit(self._feed, track, window, writer) for (track, window), writer in zip(tracks, writers, strict=True)
         ]
 
     def __enter__(self) -> "Mux":
@@ -147,6 +137,28 @@ class Mux:
         while self._full():
             if self._cancel.wait(WAIT_SECONDS):
                 raise Cancelled
+
+
+@contextmanager
+def _given_away(handles: Sequence[int], *, kept: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Handles of a child that is started inside, closed here afterwards; those that are `kept` only when it was not started."""
+    try:
+        yield handles
+    except BaseException:
+        for handle in kept:
+            os.close(handle)
+        raise
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _reporting(pipe: int) -> list[str]:
+    return ["-progress", f"pipe:{pipe}", "-stats_period", REPORT_SECONDS]
+
+
+def _listing(measured: Sequence[str], pipe: int) -> list[str]:
+    return [*measured, "-c", "copy", "-flush_packets", "0", "-f", "framecrc", f"pipe:{pipe}"]
 
 
 def _inputs(readers: Sequence[int], path: Path | None) -> list[str]:

@@ -30,8 +30,8 @@ REFERENCE_SIZE = 0x7FFFFFFF  # of the first field of a row of a sidx; the bit ab
 class Heading:
     """What the head of a file tells, None where it does not. Durations in seconds, of all and of the picture alone.
 
-    `lists_until` is the byte behind the last one that the duration was worked out from, 0 where ffmpeg itself complains of
-    bytes that are missing. None says that the duration may be anybody's word.
+    `lists_until` is the byte behind the last one that the duration was worked out from. None says that the duration may be
+    anybody's word.
     """
 
     duration: float | None = None
@@ -97,10 +97,10 @@ def read_heading(head: Bytes) -> Heading:
     if find(head, "mvex", moov.body, moov.end):
         indexed, lists_until = _segment_index(head)
         announced = _announced_duration(head, moov, timescale)
-        return Heading(announced or indexed, indexed if picture else None, height, lists_until)
+        return Heading((picture and announced) or indexed or announced, indexed if picture else None, height, lists_until)
     place, wide = (picture.body + 28, 8) if picture and head[picture.body] else (picture and picture.body + 20, 4)
     shown = number(head, place, wide) if picture else 0
-    return Heading(_seconds(whole, timescale), _seconds(shown, timescale), height, lists_until=0)
+    return Heading(_seconds(whole, timescale), _seconds(shown, timescale), height)
 
 
 def _seconds(duration: int, timescale: int) -> float | None:

@@ -44,7 +44,10 @@ def spool(job: Job) -> Transferred:
 
 
 def _spool(job: Job, folder: Path) -> Transferred:
-    quota = _Quota(folder, int(settings.SCRATCH_LIMIT_GB * GIB), lambda done, total: job.progress(done, total and 2 * total))
+    limit = int(settings.SCRATCH_LIMIT_GB * GIB)
+    quota = _Quota(folder, limit, lambda done, total: job.progress(done, total and 2 * total))
+    if all(sizes := [media.size for media in job.extraction.formats]) and sum(sizes) > limit:
+        quota.refuse()
     made = _download(job, folder, quota)
     fetched = made.stat().st_size
     job = replace(job, extraction=_of_file(job.extraction, made))
@@ -142,8 +145,8 @@ class _Quota:
         if done >= self._looked_at + LOOK_EVERY or done < self._looked_at:
             self._looked_at = done
             self.look()
-        if max(done, total or 0) > self._limit:
-            self._refuse()
+        if done > self._limit:  # `total` may be a guess by the first fragment
+            self.refuse()
 
     def look(self) -> None:
         used = 0
@@ -151,9 +154,9 @@ class _Quota:
             with suppress(FileNotFoundError):  # yt-dlp renames and removes
                 used += path.lstat().st_size
         if used > self._limit:
-            self._refuse()
+            self.refuse()
 
-    def _refuse(self) -> None:
+    def refuse(self) -> None:
         raise PermanentError("scratch_limit", f"the video needs more than the {settings.SCRATCH_LIMIT_GB} GB of MASSDL_SCRATCH_LIMIT_GB")
 
 

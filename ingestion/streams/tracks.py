@@ -5,12 +5,15 @@ host, and whatever happens afterwards is made from the storage alone. So it is f
 and for large ones. The tracks are left for whoever records the video: another worker may be at them.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ingestion.errors import TransientError
+from django.db import Error as DatabaseError
+
+from ingestion.errors import ArchiveError, TransientError
 from ingestion.extraction import MediaFormat, RangeAnswer
 from ingestion.store import OnState, Store, Stored
 from ingestion.streams.addresses import Addresses
@@ -21,6 +24,8 @@ from ingestion.streams.job import NOT_TO_RESUME, Job, Transferred, Unstreamable
 from ingestion.streams.muxing import mux
 from ingestion.streams.ranges import Meter
 from ingestion.uploads import MEDIA, PICTURE, SOUND, by_role
+
+logger = logging.getLogger(__name__)
 
 LARGE = 4 << 30
 """Bytes from which a video is worth the detour at its first attempt."""
@@ -35,11 +40,11 @@ def store_tracks(job: Job) -> Transferred:
     try:
         return _store_tracks(job, begun)
     except Unstreamable:
-        begun.clear_away()
+        begun.clear_away_quietly()
         raise
     except TransientError as exc:
         if exc.kind in NOT_TO_RESUME and not isinstance(exc, BlamelessError):
-            begun.clear_away()
+            begun.clear_away_quietly()
         raise
 
 
@@ -112,10 +117,14 @@ class _Begun:
         facts = {"format_id": media.format_id, "size": media.size}
         self._keep(role, {"key": stored.key, "facts": facts, "stored": asdict(stored)})
 
-    def clear_away(self) -> None:
-        replace(self._job, state={"uploads": self._uploads}).clear_away()
-        self._uploads = {}
-        self._tell()
+    def clear_away_quietly(self) -> None:
+        """What went wrong before matters more than what cannot be removed; that stays remembered."""
+        try:
+            replace(self._job, state={"uploads": self._uploads}).clear_away()
+            self._uploads = {}
+            self._tell()
+        except (ArchiveError, DatabaseError):
+            logger.exception("tracks could not be removed", extra={"key": self._job.key_stem})
 
     def _keeper(self, role: str) -> OnState | None:
         return (lambda state: self._keep(role, state)) if self._job.on_state else None

@@ -208,7 +208,7 @@ def test_a_storage_that_is_away_from_the_beginning_is_waited_for_without_end(sto
     make_video()
     monkeypatch.setattr(store, "check", lambda: (_ for _ in ()).throw(outage()))
     source = FakeSource()
-    for _ in range(leases.MOST_OUTAGES + 2):
+    for _ in range(7):
         _, video = run(store, source)
         Video.objects.update(next_attempt_at=Now())
     assert (video.status, video.attempts, video.error_kind) == ("pending", 0, "storage_unreachable")

@@ -156,26 +156,53 @@ def test_transient_failures_end_after_three_attempts():
     assert Video.objects.get().status == "failed"
 
 
-def fail_of_an_outage():
-    Video.objects.update(next_attempt_at=Now())
-    leases.finish_failed(leases.claim("w"), error("storage_unreachable", "503", not_before=timezone.now()))
-    return Video.objects.get()
+def fail(kind="storage_unreachable", wait=timedelta(seconds=30)):
+    """The next claim ends so; the video afterwards, and for how long it waits."""
+    Video.objects.filter(status="pending").update(next_attempt_at=Now())
+    claim = leases.claim("w")
+    now = timezone.now()
+    leases.finish_failed(claim, error(kind, "503", not_before=now + wait) if kind.startswith("storage_") else error(kind))
+    video = Video.objects.get(pk=claim.video_id)
+    return video, video.next_attempt_at - now
 
 
-def test_an_outage_of_the_storage_that_hits_all_is_waited_for():
+def let_another_be_stored():
+    make_attempt(outcome="stored", video=make_video(status="stored"))
+
+
+def test_an_outage_of_the_storage_that_hits_all_is_waited_for_ever_longer():
     make_video()
-    for _ in range(leases.MOST_OUTAGES):
-        assert fail_of_an_outage().attempts == 0
-    assert fail_of_an_outage().error_kind == "storage"
+    waits = []
+    for _ in range(30):
+        video, wait = fail()
+        assert (video.status, video.attempts, video.error_kind) == ("pending", 0, "storage_unreachable")
+        waits.append(wait)
+    assert waits[0] < waits[1] < waits[2]
+    assert timedelta(minutes=59) < waits[-1] < timedelta(minutes=61)
 
 
-def test_outages_are_counted_in_a_row():
+@pytest.mark.parametrize(("kind", "status"), [("storage_unreachable", "failed"), ("storage_throttled", "pending")])
+def test_outages_that_others_do_not_meet_are_about_the_video_but_for_throttling(kind, status):
     make_video()
-    for kind in ["storage_throttled", "storage_unreachable", "network"] * 2:
-        Video.objects.update(next_attempt_at=Now(), attempts=0)
-        leases.finish_failed(leases.claim("w"), error(kind, not_before=timezone.now()) if "storage" in kind else error(kind))
-        make_attempt(outcome="stored", video=make_video(status="stored"))
-    assert set(Attempt.objects.values_list("error_kind", flat=True)) == {"storage_throttled", "storage_unreachable", "network", ""}
+    for _ in range(5):
+        video, _ = fail(kind)
+        let_another_be_stored()
+    assert video.status == status
+
+
+def test_outages_are_counted_in_a_row_and_a_hand_back_is_none_of_them():
+    make_video()
+    for kind in ["storage_unreachable", "storage_unreachable", "network"] * 2:
+        video, _ = fail(kind)
+        Video.objects.filter(pk=video.pk).update(attempts=0)
+        let_another_be_stored()
+        assert video.error_kind == kind
+    for _ in range(2):
+        assert fail()[0].error_kind == "storage_unreachable"
+        Video.objects.filter(status="pending").update(next_attempt_at=Now())
+        leases.hand_back(leases.claim("w"))
+        let_another_be_stored()
+    assert fail()[0].error_kind == "storage"
 
 
 def test_a_video_that_alone_is_refused_does_not_open_the_breaker_for_ever():

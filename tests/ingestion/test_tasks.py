@@ -79,6 +79,7 @@ def test_a_bad_cookies_file_pauses_what_runs_and_says_why(task, tmp_path, settin
     cookies.write_text("this is no cookies file\n")
     settings.YTDLP_COOKIES_FILE = str(cookies)
     running, cancelled = make_session(), make_session(state="cancelled")
+    make_video(session=running)
     assert task() == 0
     running.refresh_from_db(), cancelled.refresh_from_db()
     assert (running.state, cancelled.state) == ("paused", "cancelled")
@@ -96,7 +97,32 @@ def test_a_storage_that_is_set_up_wrongly_pauses_what_runs(monkeypatch):
     session = make_session()
     assert tasks.download_due() == 0
     session.refresh_from_db()
+    assert session.state == "running", "there is nothing to do"
+    make_video(session=session)
+    assert tasks.download_due() == 0
+    session.refresh_from_db()
     assert (session.state, session.state_reason) == ("paused", "There is no bucket.")
+
+
+def test_a_host_that_is_set_up_wrongly_is_not_woken_for_chores_again_and_again(monkeypatch):
+    def refuse():
+        raise SetupError("misconfigured", "There is no bucket.")
+
+    monkeypatch.setattr(tasks, "Store", SimpleNamespace(default=refuse))
+    dispatch.tick()
+    assert OrmQ.objects.filter(key="control").count() == 1
+    tasks.scan_due()
+    OrmQ.objects.all().delete()
+    dispatch.tick()
+    assert not OrmQ.objects.exists()
+
+
+def test_the_storage_is_tidied_between_assets_however_many_wait(desk, monkeypatch):
+    claims, tidied = iter([True, True, False]), []
+    monkeypatch.setattr(tasks, "_complete_one", lambda desk: next(claims))
+    monkeypatch.setattr(desk, "tidy", lambda: tidied.append(1))
+    assert tasks.scan_due() == 2
+    assert len(tidied) == 3
 
 
 def test_work_goes_on_when_the_set_up_was_mended(monkeypatch, downloaded):

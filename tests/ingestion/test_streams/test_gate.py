@@ -6,7 +6,7 @@ import pytest
 
 from ingestion.errors import ArchiveError, TransientError
 from ingestion.streams import feeding, inputs, recipes
-from ingestion.streams.boxes import boxes_in
+from ingestion.streams.boxes import boxes_in, clock, find, number
 from ingestion.streams.gate import Heading, ask_ffmpeg, check_head, check_track, read_heading
 from ingestion.streams.index import FragmentIndex
 from ingestion.streams.memory import MemoryFile
@@ -186,6 +186,28 @@ def test_a_head_is_believed_only_about_bytes_that_are_there(name, missing, told,
     content = clips.content(name)
     media = make_format(origin, name, size=len(content) - missing)
     assert check_track(content, media, make_extraction(media)) is told
+
+
+def announcing(content: bytes, seconds: int) -> bytes:
+    """The same fragmented MP4 with a mehd that says so."""
+    moov = find(content, "moov")
+    movie, mvex = find(content, "mvhd", moov.body, moov.end), find(content, "mvex", moov.body, moov.end)
+    place, _ = clock(content, movie)
+    length = (seconds * number(content, place, 4)).to_bytes(4, "big")
+    mehd = (16).to_bytes(4, "big") + b"mehd" + bytes(4) + length
+    longer = bytearray(content[: mvex.body] + mehd + content[mvex.body :])
+    for box in (moov, mvex):
+        longer[box.start : box.start + 4] = (box.end - box.start + len(mehd)).to_bytes(4, "big")
+    return bytes(longer)
+
+
+def test_a_sound_whose_own_table_tells_of_less_than_its_head_announces_is_refused(origin, cut_off):
+    name, content = cut_off["sound, told"]
+    origin.files[name] = content = announcing(content, 12)
+    assert find(content, "moov/mvex/mehd")
+    media = make_format(origin, name)
+    with pytest.raises(TransientError, match=r"the sound lasts (4\.9|5\.[01]) s"):
+        check_track(content, media, make_extraction(media))
 
 
 def test_the_table_of_a_head_that_is_cut_off_is_not_believed(origin, clips):

@@ -80,6 +80,13 @@ def test_a_video_bigger_than_the_quota_is_refused(origin, moto_store, settings):
     assert list(moto_store.list_keys()) == []
 
 
+def test_a_guess_of_the_size_refuses_nothing(tmp_path):
+    quota = spooling._Quota(tmp_path, 100, lambda done, total: None)
+    quota(50, 1000)
+    with pytest.raises(PermanentError, match="MASSDL_SCRATCH_LIMIT_GB"):
+        quota(101, None)
+
+
 def test_the_quota_counts_what_is_in_the_folder(tmp_path, settings):
     quota = spooling._Quota(tmp_path, 100, lambda done, total: None)
     (tmp_path / "fragment").write_bytes(bytes(101))

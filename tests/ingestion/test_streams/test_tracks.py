@@ -62,6 +62,14 @@ def test_a_picture_of_another_height_is_refused_before_anything_of_it_is_stored(
     assert uploads_left(moto_store) == []
 
 
+def test_tracks_that_cannot_be_removed_do_not_hide_what_was_wrong_with_them(origin, moto_store, monkeypatch):
+    formats = [make_format(origin, "picture.mp4", height=1080), make_format(origin, "sound.m4a")]
+    state = {"uploads": {"sound": {"key": f"{STEM}.sound.m4a", "upload_id": "gone", "part_size": 1, "checksums": True, "parts": {}}}}
+    monkeypatch.setattr(moto_store, "abort", lambda state: (_ for _ in ()).throw(error("storage_unreachable", "503")))
+    with pytest.raises(TransientError, match="YouTube announced 1080"):
+        move(formats, origin=origin, store=moto_store, begun_before=True, state=state, on_state=lambda state: None)
+
+
 def test_a_video_that_was_begun_before_takes_the_way_by_its_tracks(origin):
     video = make_extraction(*(make_format(origin, name) for name in BOTH))
     assert plan(video) == "mux"
