@@ -38,7 +38,8 @@ class Scope(Protocol):
 
     def scans(self) -> QuerySet[Scan]: ...
 
-    def assets(self) -> AssetQuerySet: ...
+    def assets(self) -> AssetQuerySet:
+        """Those of its videos, the same ones whatever becomes of the videos afterwards."""
 
     def hold(self, reason: str) -> int:
         """Begin nothing more of it."""
@@ -166,7 +167,9 @@ class Videos:
         return Scan.objects.none()
 
     def assets(self) -> AssetQuerySet:
-        return Asset.objects.filter(video__in=self.chosen.order_by().values("pk"))
+        """Of those videos that lack some at this moment: they alone are remembered, by their ids."""
+        owed = Asset.objects.filter(video__in=self.chosen.order_by().values("pk"), status=Asset.Status.PENDING)
+        return Asset.objects.filter(video__in=list(owed.order_by().values_list("video", flat=True).distinct()))
 
     def hold(self, reason: str) -> int:
         return self.chosen.pause()
@@ -228,10 +231,11 @@ def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
         scope = scope.settled()
         scans = _cancel_scans(scope)
         stopped = _stop(scope, Attempt.Stop.CANCEL) if now else 0
+        assets = scope.assets()
         videos = scope.videos().cancel()
         changed = scope.end(reason)
-        assets = _give_up(scope.assets())  # after the sessions: who asks for assets holds theirs until it is done
-    return Steered(changed or videos or assets, stopped=stopped, videos=videos, scans=scans, assets=assets)
+        given_up = _give_up(assets)  # after the sessions: who asks for assets holds theirs until it is done
+    return Steered(changed or videos or given_up, stopped=stopped, videos=videos, scans=scans, assets=given_up)
 
 
 def _stop(scope: Scope, how: str) -> int:

@@ -4,7 +4,8 @@ wanted      which rows a session's options ask for, and what their objects are c
 rows        asking: making those rows, where they are missing
 claims      taking what is due of one video, and what a claim ends in
 working     the work itself: one look at YouTube for all that is due of a video
-captions    which of the offered captions are taken; VTT, SRT and plain text
+captions    which of the offered captions are taken, and SRT and plain text made of them
+cues        what VTT says, cue by cue
 contents    what the other objects hold
 
 The worker that stored a video makes its assets at once, with the look it still has; what fails then, and what a dead worker

@@ -104,8 +104,10 @@ def claim_assets(owner: str) -> AssetClaim | None:
         return None
     with transaction.atomic():
         room = lock_limits()  # reads by the indexes from here on, whatever the statistics say
-        taken = (_take(video, room, owner) for video in videos if not room.is_closed)
-        return next(filter(None, taken), None)
+        if room.is_closed:
+            return None
+        asks = _asking(room)
+        return next(filter(None, (_take(video, room, asks, owner) for video in videos)), None)
 
 
 def due_assets(most: int) -> int:
@@ -141,9 +143,9 @@ def _asking(room: Room) -> list[int]:
     return [0, 1] if room.spares_requests() else [0]
 
 
-def _take(video: int, room: Room, owner: str) -> AssetClaim | None:
+def _take(video: int, room: Room, asks: list[int], owner: str) -> AssetClaim | None:
     claim = AssetClaim(uuid4(), video)
-    values = {"video": video, "claim": claim.id, "owner": owner, "lease": lease_length(), "now": room.now, "asks": _asking(room)}
+    values = {"video": video, "claim": claim.id, "owner": owner, "lease": lease_length(), "now": room.now, "asks": asks}
     with connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         kinds = {kind for (kind,) in cursor.fetchall()}

@@ -6,17 +6,18 @@ from operator import or_
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ingestion import leases
-from ingestion.assets.claims import AssetClaim
+from ingestion.assets.claims import AssetClaim, end
 from ingestion.assets.wanted import BY_LANGUAGE, Kind, Wanted, in_language, wanted
 from ingestion.leases import Claim
 from ingestion.models import Attempt, DownloadSession
 from ingestion.options import Options
 from videos.keys import beside
 from videos.models import Asset, Video
+from videos.querysets import AssetQuerySet
 
 # Whoever cancels the session waits for the transaction around, and then gives up what it asked for
 HOLD_SESSION = "SELECT state FROM ingestion_downloadsession WHERE id = %s FOR SHARE"
@@ -71,7 +72,7 @@ def ask_for_videos(session: DownloadSession, videos: Collection[int], options: O
         if not _hold_session(session.pk):
             return 0
         asked = _ask(videos, wants, {"session": session.pk, "takes_automatic": options.automatic_subtitles}, NOT_CLAIMED)
-        return asked + _take_over(session, videos, wants, options)
+        return asked + _take_over(session, Asset.objects.filter(_any_of(wants), video__in=videos), options)
 
 
 def ask_for_channel(session: DownloadSession, channel_id: int, options: Options) -> int:
@@ -85,14 +86,23 @@ def ask_for_channel(session: DownloadSession, channel_id: int, options: Options)
     return asked
 
 
-def ask_for_languages(asset: Asset, languages: Sequence[str]) -> None:
-    """The rows that an asset in `all` languages stands for, claimed as it is."""
+def ask_for_languages(asset: Asset, languages: Sequence[str]) -> bool:
+    """Make the rows that an asset in `all` languages stands for, claimed as it is, and end it as listed. They are the session's
+    that owes it by now, which need not be the one that it was claimed for. False, and nothing done, when it is somebody
+    else's, or its session was cancelled."""
     wants = [one for language in languages for one in in_language(asset.kind, language)]
-    asker = {"session": asset.session_id, "takes_automatic": asset.takes_automatic}
     lease = {"attempts": 1, "claim": asset.claim_id, "owner": asset.lease_owner, "lease": leases.lease_length()}
-    with transaction.atomic():
-        if _hold_session(asset.session_id):
-            _ask([asset.video_id], wants, asker, lease)
+    claimed = Asset.objects.filter(pk=asset.pk, claim_id=asset.claim_id).values("session", "takes_automatic")
+    while asker := claimed.first():
+        with transaction.atomic():
+            if _hold_session(asker["session"]):
+                _ask([asset.video_id], wants, asker, lease)
+                if end(asset, Asset.Status.LISTED) and Asset.objects.filter(pk=asset.pk, session=asker["session"]).exists():
+                    return True
+                transaction.set_rollback(True)  # another session took it over meanwhile
+            elif claimed.first() == asker:
+                return False
+    return False
 
 
 def _hold_session(session_id: int | None) -> bool:
@@ -113,13 +123,16 @@ def _ask(videos: Iterable[int], wants: Sequence[Wanted], asker: Mapping[str, Any
         return cursor.rowcount
 
 
-def _take_over(session: DownloadSession, videos: Collection[int], wants: Sequence[Wanted], options: Options) -> int:
-    """What other sessions owe of the very same becomes this one's; it may only widen what they take. The look of one that is
-    in work was theirs."""
-    others = Asset.objects.filter(_any_of(wants), video__in=videos).filter(~Q(session=session) | Q(session=None))
-    takes = Case(When(claim_id=None, then=Value(True)), default=F("takes_automatic"))
-    wider = {"takes_automatic": takes} if options.automatic_subtitles else {}
-    taken = others.filter(status=Asset.Status.PENDING).update(session=session, **wider)
+def _take_over(session: DownloadSession, wanted: AssetQuerySet, options: Options) -> int:
+    """What others owe of the very same becomes this session's, but for what runs: whoever paused or cancelled this one would
+    stop that as well. Whoever owes it, it is widened to what this one takes, unless it is in work: that look was theirs."""
+    others = wanted.filter(~Q(session=session) | Q(session=None))
+    pending = others.filter(status=Asset.Status.PENDING)
+    wider = {"takes_automatic": True} if options.automatic_subtitles else {}
+    if wider:
+        pending.filter(takes_automatic=False, claim_id=None).update(**wider)
+    running = DownloadSession.objects.filter(state=DownloadSession.State.RUNNING)
+    taken = pending.exclude(session__in=running.values("pk")).update(session=session)
     if options.retry_failed:
         taken += others.filter(status=Asset.Status.FAILED).retry(session=session, **wider)
     return taken

@@ -57,7 +57,8 @@ def work(claim: AssetClaim, *, source: AssetSource, store: Store, check: Callabl
     """Make all assets of a claim and record what becomes of each. Returns how many were stored.
 
     `extraction` is a look that was just taken, None to take one when it is needed; `check` may raise Stopped. What is stopped,
-    or found the database away, is handed back; a refusal of YouTube ends the rest as well.
+    or found the database away, is handed back; a refusal of YouTube ends the rest as well. Where the storage is away or wrong
+    before a look is taken, all of it waits for the storage, and YouTube is asked nothing.
     """
     try:
         return _Desk(claim, source, store, check, extraction).work()
@@ -88,6 +89,19 @@ class _Desk:
 
     def work(self) -> int:
         self.video = Video.objects.select_related("person", "channel").get(pk=self.claim.video_id)
+        return self._work_all() if self._storage_is_there() else 0
+
+    def _storage_is_there(self) -> bool:
+        """Asked before a look at YouTube is taken, and before an object is begun, which would cost it its plain name."""
+        try:
+            if self.extraction is None:
+                self.store.check()
+        except ArchiveError as failure:
+            insist(claims.fail_claim, self.claim, failure)
+            return False
+        return True
+
+    def _work_all(self) -> int:
         stored = 0
         for asset in self._assets():
             self.check()
@@ -197,7 +211,6 @@ class _Desk:
         if not languages:
             raise _Absent
         insist(ask_for_languages, asset, languages)
-        insist(claims.end, asset, Asset.Status.LISTED)
         return False
 
     def _captions(self, asset: Asset) -> Made:

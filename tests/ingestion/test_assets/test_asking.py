@@ -14,6 +14,7 @@ from ingestion.errors import error
 from ingestion.models import DownloadSession, Limits
 from ingestion.options import Options
 from ingestion.orphans import clean
+from ingestion.progress import session_progress
 from tests.factories import make_asset, make_channel, make_session, make_video
 from tests.ingestion.test_races import at_once, until_somebody_waits
 from videos.keys import beside
@@ -22,7 +23,9 @@ from videos.models import Asset, Video
 __all__ = ["at_once"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
+NFO = Options(assets=("nfo",))
 SUBTITLES = Options(assets=("subtitles",))
+IN_ALL_LANGUAGES = Options(assets=("subtitles",), subtitle_languages=("all",))
 WRITTEN_ALONE = Options(assets=("subtitles",), automatic_subtitles=False)
 
 
@@ -66,8 +69,8 @@ def test_a_scan_that_still_runs_asks_for_nothing_for_a_session_that_was_cancelle
 def test_an_asset_in_all_languages_asks_for_none_once_its_session_was_cancelled():
     asset = make_asset(kind="subtitles", language="all", ext="", session=make_session())
     cancel(asset.session)
-    rows.ask_for_languages(asset, ["en"])
-    assert Asset.objects.get() == asset
+    assert not rows.ask_for_languages(asset, ["en"])
+    assert Asset.objects.values_list("status", "error_kind").get() == ("failed", "cancelled")
 
 
 def test_a_cancellation_that_meets_a_question_gives_up_what_was_asked_for(at_once):
@@ -89,6 +92,15 @@ def test_a_cancellation_that_meets_a_question_gives_up_what_was_asked_for(at_onc
     session.refresh_from_db()
     assert session.state == "cancelled"
     assert set(Asset.objects.values_list("status", "error_kind")) == {("failed", "cancelled")}
+
+
+def test_videos_that_leave_the_filter_they_were_chosen_by_lose_their_assets_all_the_same():
+    asset, other = (make_asset(video=make_video(storage_key=key, file_size=1, checksum="c")) for key in ("a", "b"))
+    Video.objects.filter(pk=other.video_id).update(status="stored", stored_at=Now())
+    done = steering.cancel(steering.Videos(Video.objects.filter(status="pending")))
+    asset.refresh_from_db(), other.refresh_from_db()
+    assert (asset.status, asset.error_kind, done.videos, done.assets) == ("failed", "cancelled", 1, 1)
+    assert (other.status, Video.objects.get(pk=asset.video_id).status) == ("pending", "stored")
 
 
 @pytest.mark.parametrize("scope", ["channel", "video", "everything"])
@@ -129,7 +141,7 @@ def test_an_asset_that_was_only_to_be_made_anew_is_still_stored_when_that_is_can
 
 
 def test_another_session_takes_over_only_the_very_assets_that_it_wants():
-    first, second, video = make_session(), make_session(), make_video(status="stored")
+    first, second, video = make_session(state="paused"), make_session(), make_video(status="stored")
     for language in ("en", "de"):
         make_asset(video=video, kind="subtitles", language=language, ext="vtt", session=first)
     make_asset(video=video, kind="subtitles", language="de", ext="srt", session=first, status="failed", error_kind="network")
@@ -145,6 +157,74 @@ def test_another_session_takes_over_only_the_very_assets_that_it_wants():
         ("thumbnail", "", picture.ext): second.pk,
     }
     assert Asset.objects.filter(status="failed").count() == 1, "nobody wants that one"
+
+
+@pytest.mark.parametrize("state", ["paused", "finished", "cancelled"])
+def test_what_a_session_owes_that_does_not_run_is_taken_over(state):
+    owed, second = make_asset(session=make_session(state=state)), make_session()
+    assert rows.ask_for_videos(second, [owed.video_id], NFO) == 1
+    assert Asset.objects.get().session_id == second.pk
+
+
+def test_what_nobody_owes_any_more_is_taken_over():
+    owed, second = make_asset(), make_session()
+    assert rows.ask_for_videos(second, [owed.video_id], NFO) == 1
+    assert Asset.objects.get().session_id == second.pk
+
+
+@pytest.mark.parametrize("stop", [steering.cancel, steering.pause])
+def test_a_session_that_runs_keeps_its_work_whatever_becomes_of_another_that_asks_for_the_same(stop):
+    first, second, video = make_session(), make_session(), make_video(status="stored")
+    rows.ask_for_videos(first, [video.pk], NFO)
+    assert rows.ask_for_videos(second, [video.pk], NFO) == 0
+    stop(steering.Sessions(DownloadSession.objects.filter(pk=second.pk)))
+    assert assets.claim_assets("w").video_id == video.pk
+    assert Asset.objects.values_list("session", "status", "error_kind").get() == (first.pk, "pending", "")
+
+
+def test_a_session_is_over_without_what_another_owes():
+    first, second, video = make_session(), make_session(), make_video(status="stored")
+    for session in (first, second):
+        rows.ask_for_videos(session, [video.pk], NFO)
+    assert dispatch.finish_sessions() == 1
+    first.refresh_from_db(), second.refresh_from_db()
+    assert (first.state, second.state) == ("running", "finished")
+    assert (session_progress(first).assets, session_progress(second).assets) == ({"pending": 1}, {})
+
+
+def test_languages_are_asked_for_by_the_session_that_took_the_question_over_while_it_was_in_work(worker):
+    first, second = make_session(), make_session()
+    video = make_video(external_id="demv0000050", status="stored", storage_key="a/b/c.mp4")
+    rows.ask_for_videos(first, [video.pk], IN_ALL_LANGUAGES)
+
+    def take_over():
+        DownloadSession.objects.filter(pk=first.pk, state="running").update(state="paused")
+        rows.ask_for_videos(second, [video.pk], IN_ALL_LANGUAGES)
+        cancel(first)
+
+    assert worker.work(assets.claim_assets("w"), check=take_over) == 4
+    found = Asset.objects.values_list("language", "ext", "status", "session")
+    made = {(language, ext, "stored", second.pk) for language in ("en", "de") for ext in ("vtt", "srt")}
+    assert set(found) == made | {("all", "", "listed", second.pk)}
+
+
+def test_a_question_that_changes_hands_while_its_answer_is_written_is_answered_for_the_later_session(at_once, monkeypatch):
+    first, second = make_session(), make_session()
+    make_asset(kind="subtitles", language="all", ext="", session=first)
+    assets.claim_assets("w")
+    asset, ask, askers = Asset.objects.get(), rows._ask, []
+
+    def ask_slowly(videos, wants, asker, lease):
+        askers.append(asker["session"])
+        assert at_once(lambda: Asset.objects.filter(pk=asset.pk).update(session=second)) == [None]
+        return ask(videos, wants, asker, lease)
+
+    monkeypatch.setattr(rows, "_ask", ask_slowly)
+    assert rows.ask_for_languages(asset, ["en"])
+    assert askers == [first.pk, second.pk]
+    found = set(Asset.objects.values_list("language", "ext", "status", "session"))
+    assert found == {("all", "", "listed", second.pk), *(("en", ext, "pending", second.pk) for ext in ("vtt", "srt"))}
+    assert not rows.ask_for_languages(asset, ["de"]), "it is nobody's work any more"
 
 
 @pytest.mark.parametrize(

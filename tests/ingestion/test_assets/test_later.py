@@ -193,6 +193,32 @@ def test_a_video_that_is_gone_by_then_ends_its_assets_with_the_reason(worker):
     assert set(video.assets.filter(status="failed").values_list("error_kind", flat=True)) == {"private"}
 
 
+@pytest.mark.parametrize(("kind", "state"), [("storage_unreachable", "running"), ("storage_credentials", "paused")])
+def test_a_storage_that_is_away_costs_youtube_no_request_and_assets_no_attempt(kind, state, worker, monkeypatch):
+    video = worker.download(make_assets=False, assets=["info", "nfo"])
+    lose_all_leases()
+    assets.reap()
+    make_due()
+    worker.twin.clear_log()
+    until = timezone.now() + timedelta(minutes=1)
+
+    def refuse():
+        raise error(kind, "Nobody there.", **({"not_before": until} if state == "running" else {}))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.store, "check", refuse)
+        assert worker.work_due() == 0
+    assert worker.twin.log() == []
+    told = ("status", "error_kind", "error_message", "attempts", "tries", "claim_id")
+    assert set(video.assets.values_list(*told)) == {("pending", kind, "Nobody there.", 0, 0, None)}
+    session = DownloadSession.objects.get()
+    assert (session.state, session.state_reason) == (state, "Nobody there." if state == "paused" else "")
+    assert worker.work_due() == 0, "their time has not come"
+    make_due()
+    DownloadSession.objects.update(state="running")
+    assert worker.work_due() == 2
+
+
 def test_captions_that_are_refused_for_ever_are_given_up_after_one_request_for_each_attempt(worker):
     worker.twin.faults([{"match": "timedtext", "status": 429}])
     video = worker.download(assets=["subtitles", "transcript"], subtitle_languages=["en"], max_attempts=3)

@@ -128,6 +128,19 @@ def test_what_others_were_faster_at_is_passed_over_for_the_next_video(monkeypatc
     assert assets.claim_assets("w") is None
 
 
+def test_whether_videos_wait_for_requests_is_asked_once_under_the_mutex_however_many_others_were_faster(monkeypatch):
+    use(HALF)
+    for _ in range(4):
+        make_asset(kind="info", ext="json")
+    look, taken = claims._due_videos, {"claim_id": SOMEBODYS, "lease_owner": "w", "lease_expires_at": Now()}
+    monkeypatch.setattr(claims, "_due_videos", lambda *args: (look(*args), Asset.objects.update(**taken))[0])
+    with CaptureQueriesContext(connection) as asked:
+        assert assets.claim_assets("w") is None
+    queries = [query["sql"] for query in asked]
+    assert sum("SKIP LOCKED" in query for query in queries) == 4
+    assert sum("ingestion_turn" in query for query in queries[queries.index(LOCK_LIMITS) :]) == 1
+
+
 def test_a_session_that_is_paused_meanwhile_is_not_worked_for(monkeypatch):
     asset = make_asset(session=make_session())
     look = claims._due_videos
