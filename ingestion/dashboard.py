@@ -91,7 +91,8 @@ def _refusal(requests: budget.State) -> str:
 def _hold(limits: Limits) -> str:
     """Staff's own pause, or the clock's."""
     if limits.paused:
-        return f"Everything is paused. {limits.paused_reason or 'Nobody said why.'} It goes on when staff resume it: see Limits."
+        why = limits.paused_reason.rstrip(". ") or "Nobody said why"
+        return f"Everything is paused. {why}. It goes on when staff resume it: see Limits."
     hold = schedule.held_until(limits, timezone.now())
     return f"No download begins. {hold.in_words()}" if hold else ""
 

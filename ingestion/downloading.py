@@ -99,6 +99,7 @@ def _move(
         on_state=lambda state: _remember_upload(claim, state),
         container=options.container,
         convert=options.convert,
+        audio_bitrate=options.audio_bitrate,
         renew=lambda: _look_again(video, options, source),
         begun_before=begun_before,
     )

@@ -177,8 +177,7 @@ KINDS: dict[str, Kind] = {
             "captions_refused",
             TransientError,
             "YouTube refused the captions in this language, though it gives the video; translations are often refused.",
-            "Nothing to do at first: they are tried again later. If it stays, retry them by hand another day, or ask for the original "
-            "language.",
+            "They are tried again as often as a video. If they ended, retry them another day, or ask for the original language.",
         ),
         Kind("no_formats", TransientError, "YouTube offered nothing that can be downloaded.", "Update yt-dlp, then retry."),
         Kind(

@@ -59,6 +59,7 @@ def transfer(
     part_size: int | None = None,
     container: str = "mp4",
     convert: str = "none",
+    audio_bitrate: int | None = None,
     renew: Renew | None = None,
     begun_before: bool = False,
 ) -> Transferred:
@@ -90,6 +91,7 @@ def transfer(
         part_size=part_size,
         container=container,
         convert=convert,
+        audio_bitrate=audio_bitrate,
         addresses=Addresses(extraction.formats, renew),
     )
     way = plan(extraction, container=container, convert=convert, begun_before=begun_before and on_state is not None)

@@ -56,7 +56,8 @@ class Transferred:
 @dataclass(frozen=True)
 class Job:
     """One transfer. `state` is what an earlier one left (see `ingestion.uploads`); `part_size` None lets the size decide;
-    `container` and `convert` are those of `ingestion.options`."""
+    `container`, `convert` and
+    `audio_bitrate` are those of `ingestion.options`."""
 
     extraction: Extraction
     source: MediaSource
@@ -70,6 +71,7 @@ class Job:
     part_size: int | None = None
     container: str = "mp4"
     convert: str = "none"
+    audio_bitrate: int | None = None
     addresses: Addresses | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -141,8 +143,8 @@ def abort_quietly(upload: Upload) -> None:
     """Leave nothing behind, if the storage lets us: what went wrong before matters more."""
     try:
         upload.abort()
-    except (ArchiveError, DatabaseError):
-        logger.exception("an unfinished upload could not be removed", extra={"key": upload.key})
+    except (ArchiveError, DatabaseError) as exc:
+        logger.warning("an unfinished upload could not be removed: %s", exc, extra={"key": upload.key})
 
 
 def content_type(container: str) -> str:

@@ -44,7 +44,7 @@ def produce(job: Job, inputs: Inputs, *, way: str) -> tuple[Stored, Recipe]:
     """Make the file that the job asks for and store it; done again with more room for its index when that was too small, as
     mkv when its codecs do not go into the container asked for, and with all packets looked at where only they tell when a
     track ends. Raises BlamelessError when no room was enough."""
-    recipe = make_recipe(job.extraction, job.container, job.convert, in_order=job.store.in_order)
+    recipe = make_recipe(job.extraction, job.container, job.convert, in_order=job.store.in_order, most_kbits=job.audio_bitrate)
     measures = not inputs.tell_their_ends(job, recipe)
     for _ in range(TRIES):
         recipe = replace(recipe, measures=measures)
@@ -61,7 +61,7 @@ def produce(job: Job, inputs: Inputs, *, way: str) -> tuple[Stored, Recipe]:
             if recipe.extension == "mkv" or not recipe.has_picture:
                 break
             _log_replacement(job, recipe, str(exc))
-            recipe = make_recipe(job.extraction, "mkv", job.convert, in_order=job.store.in_order)
+            recipe = make_recipe(job.extraction, "mkv", job.convert, in_order=job.store.in_order, most_kbits=job.audio_bitrate)
         job.cancel.clear()
     raise failure
 

@@ -109,9 +109,10 @@ def needs_ffmpeg(extraction: Extraction, container: str = "mp4", convert: str = 
     return media.ext != container or (convert in PICTURE_ENCODERS and not _fits(media.vcodec, PICTURE_ENCODERS[convert][0]))
 
 
-def make_recipe(extraction: Extraction, container: str, convert: str, *, in_order: bool) -> Recipe:
-    """Raises TransientError (`no_formats`) for sound that is wanted of a video that has none."""
-    recipe = _sound(extraction, convert) if convert in SOUND_ENCODERS else _picture(extraction, container, convert)
+def make_recipe(extraction: Extraction, container: str, convert: str, *, in_order: bool, most_kbits: int | None = None) -> Recipe:
+    """`most_kbits` bounds the sound that is encoded, None for as good as it came. Raises TransientError (`no_formats`) for sound
+    that is wanted of a video that has none."""
+    recipe = _sound(extraction, convert, most_kbits) if convert in SOUND_ENCODERS else _picture(extraction, container, convert)
     layout, room = ("in order", 0) if in_order else _layout(extraction, recipe)
     return replace(recipe, layout=layout, room=room)
 
@@ -160,7 +161,7 @@ def _fit_webm(codecs: Sequence[str]) -> bool:
     return all(not codec or _fits(codec, WEBM_CODECS) for codec in codecs)
 
 
-def _sound(extraction: Extraction, kind: str) -> Recipe:
+def _sound(extraction: Extraction, kind: str, most_kbits: int | None) -> Recipe:
     media = next((media for media in reversed(extraction.formats) if media.acodec), None)
     if media is None:
         raise TransientError("no_formats", f"the video has no sound that could become {kind}")
@@ -168,7 +169,7 @@ def _sound(extraction: Extraction, kind: str) -> Recipe:
     drops = bool(media.vcodec)
     if _fits(media.acodec, (own,)):
         return Recipe(kind, (media,), drops_picture=drops)
-    rate = _sound_rate(media, extraction.duration)
+    rate = min(_sound_rate(media, extraction.duration), most_kbits or SOUND_RATES[-1])
     return Recipe(kind, (media,), ("-c:a", encoder, "-b:a", f"{rate}k"), drops_picture=drops, encodes=True)
 
 

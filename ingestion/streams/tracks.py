@@ -123,8 +123,8 @@ class _Begun:
             replace(self._job, state={"uploads": self._uploads}).clear_away()
             self._uploads = {}
             self._tell()
-        except (ArchiveError, DatabaseError):
-            logger.exception("tracks could not be removed", extra={"key": self._job.key_stem})
+        except (ArchiveError, DatabaseError) as exc:
+            logger.warning("tracks could not be removed: %s", exc, extra={"key": self._job.key_stem})
 
     def _keeper(self, role: str) -> OnState | None:
         return (lambda state: self._keep(role, state)) if self._job.on_state else None

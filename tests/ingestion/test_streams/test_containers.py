@@ -132,6 +132,11 @@ def test_the_sound_alone_is_kept(names, convert, copied, origin, store, clips, t
     assert store.examine(moved.stored.key, moved.stored.part_size) == moved.stored
 
 
+def test_sound_is_made_no_larger_than_asked_for(origin, moto_store):
+    sizes = [move(BOTH, origin=origin, store=moto_store, convert="mp3", audio_bitrate=most).stored.size for most in (32, None)]
+    assert 1.5 * sizes[0] < sizes[1]
+
+
 def test_the_length_of_an_mp3_is_told_in_its_head(origin, moto_store, tmp_path):
     moved = mux(make_job([make_format(origin, name) for name in BOTH], moto_store, convert="mp3"))
     content = fetch(moto_store, moved.stored.key, tmp_path / "object.mp3").read_bytes()

@@ -80,6 +80,12 @@ def test_sound_is_encoded_at_the_next_rate_above_its_own(abr, rate):
     assert make_recipe(make_extraction(sound), "mp4", "mp3", in_order=False).codecs[-1] == rate
 
 
+@pytest.mark.parametrize(("most", "rate"), [(64, "64k"), (48, "48k"), (500, "160k"), (None, "160k")])
+def test_sound_is_encoded_with_no_more_bits_than_were_asked_for(most, rate):
+    sound = media("webm", None, "opus", abr=130)
+    assert make_recipe(make_extraction(sound), "mp4", "mp3", in_order=False, most_kbits=most).codecs[-1] == rate
+
+
 def test_sound_that_is_not_there_cannot_be_kept():
     with pytest.raises(TransientError, match="no sound") as caught:
         make_recipe(make_extraction(H264), "mp4", "mp3", in_order=False)
