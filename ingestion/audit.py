@@ -9,6 +9,9 @@ from ingestion.models import Scan
 from ingestion.store import Store
 from videos.models import Asset, Video
 
+NAMED = ("video__external_id", "kind", "language", "ext")
+"""What tells one asset from another."""
+
 
 def differences(store: Store, report: Mapping[str, Any] | None = None) -> Iterator[str]:
     """A sentence for each disagreement between rows, objects and (when given) a session's report; none is the proof.
@@ -26,12 +29,18 @@ def differences(store: Store, report: Mapping[str, Any] | None = None) -> Iterat
 def _rows_against_objects(store: Store, objects: Mapping[str, int]) -> Iterator[str]:
     columns = ("storage_key", "file_size", "checksum", "crc32", "part_size")
     videos = Video.objects.stored().values_list("external_id", *columns).iterator(chunk_size=500)
-    assets = Asset.objects.stored().order_by().values_list("video__external_id", *columns).iterator(chunk_size=500)
+    found = Asset.objects.stored().order_by().values_list(*NAMED, *columns).iterator(chunk_size=500)
+    assets = ((_asset_name(*row[: len(NAMED)]), *row[len(NAMED) :]) for row in found)
     for name, key, size, checksum, crc32, part_size in itertools.chain(videos, assets):
         if key not in objects:
             yield f"{name} is stored, but there is no object {key}"
             continue
         yield from _object_against_row(store, name, key, part_size, (size, checksum, crc32))
+
+
+def _asset_name(video: str, kind: str, language: str = "", ext: str = "") -> str:
+    """`asset subtitles en vtt of dQw4w9WgXcQ`: the film may be well."""
+    return f"asset {' '.join(filter(None, (kind, language, ext if ext != kind else '')))} of {video}"
 
 
 def _object_against_row(store: Store, name: str, key: str, part_size: int, recorded: tuple[int, str, str]) -> Iterator[str]:
@@ -57,9 +66,9 @@ def _failures_without_reason() -> Iterator[str]:
     for name, kind in Video.objects.retriable().exclude(status="skipped").values_list("external_id", "error_kind"):
         if kind not in KINDS:
             yield f"{name} is not stored, and its kind {kind!r} has no advice"
-    for name, kind in Asset.objects.filter(status=Asset.Status.FAILED).values_list("video__external_id", "error_kind"):
+    for *name, kind in Asset.objects.filter(status=Asset.Status.FAILED).values_list(*NAMED, "error_kind"):
         if kind not in KINDS:
-            yield f"an asset of {name} failed, and its kind {kind!r} has no advice"
+            yield f"{_asset_name(*name)} failed, and its kind {kind!r} has no advice"
     for scan, kind in Scan.objects.filter(state=Scan.State.FAILED).values_list("pk", "error_kind"):
         if kind not in KINDS:
             yield f"scan {scan} failed, and its kind {kind!r} has no advice"

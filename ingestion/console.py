@@ -136,13 +136,15 @@ def summary(report: dict[str, Any], progress: Progress) -> Iterator[str]:
         yield "Not stored, by kind:"
         for row in report["failures"]:
             yield from _failure(row, report["channels"])
+    if totals["assets_failed"]:
+        yield f"Assets that failed are tried again, as failed videos are, by `mass_download --resume {number} --retry-failed`."
 
 
 def _assets(totals: dict[str, int]) -> Iterator[str]:
     """Only where some were asked for."""
     counts = {word: totals[f"assets_{word}"] for word in ("stored", "failed", "absent", "waiting")}
     if any(counts.values()):
-        words = {"absent": "YouTube has none of", "waiting": "waiting"}
+        words = {"absent": "not offered by YouTube"}
         others = [f", {count:,} {words.get(word, word)}" for word, count in counts.items() if count and word != "stored"]
         yield f"Beside them: {counted(counts['stored'], 'asset')} stored{''.join(others)}."
 
@@ -175,6 +177,7 @@ def _failure(row: dict[str, Any], channels: list[dict[str, Any]]) -> Iterator[st
     counts = [counted(row["videos"], "video")] if row["videos"] else []
     counts += [f"{counted(row['known_before'], 'video')} known before"] if row["known_before"] else []
     counts += [counted(row["channels"], "channel")] if row["channels"] else []
+    counts += [f"{counted(row['assets'], 'asset')} beside stored videos"] if row["assets"] else []
     yield f"  {row['kind']} ({', '.join(counts)}): {row['meaning']} {row['advice']}"
     for channel in channels:
         if channel["error_kind"] == row["kind"]:

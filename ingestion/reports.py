@@ -51,20 +51,25 @@ def totals(progress: Progress) -> dict[str, int]:
 
 
 def failures(session: DownloadSession, progress: Progress) -> list[dict[str, Any]]:
-    """What is not stored, by kind: how many videos and channels, what it means, what to do. Most videos first."""
+    """What is not stored, by kind: how many videos, channels and assets of stored videos, what it means, what to do. Most
+    videos first. Assets are counted apart: a kind that only they met has no videos."""
     unstored = session.videos.exclude(status=Video.Status.STORED).exclude(error_kind="")
     videos = dict(unstored.order_by().values_list("error_kind").annotate(count=Count("id")))
     scans = dict(session.scans.exclude(error_kind="").order_by().values_list("error_kind").annotate(count=Count("id")))
-    rows = [_failure(kind, videos.get(kind, 0), scans.get(kind, 0), progress) for kind in {*videos, *scans, *progress.left_alone}]
-    return sorted(rows, key=lambda row: (-row["videos"], -row["known_before"], row["kind"]))
+    owed = session.assets.filter(status__in=[Asset.Status.PENDING, Asset.Status.FAILED]).exclude(error_kind="")
+    assets = dict(owed.order_by().values_list("error_kind").annotate(count=Count("id")))
+    kinds = {*videos, *scans, *assets, *progress.left_alone}
+    rows = [_failure(kind, videos.get(kind, 0), scans.get(kind, 0), assets.get(kind, 0), progress) for kind in kinds]
+    return sorted(rows, key=lambda row: (-row["videos"], -row["known_before"], -row["channels"], row["kind"]))
 
 
-def _failure(kind: str, videos: int, channels: int, progress: Progress) -> dict[str, Any]:
+def _failure(kind: str, videos: int, channels: int, assets: int, progress: Progress) -> dict[str, Any]:
     known = KINDS.get(kind, KINDS["unknown"])
     return {
         "kind": kind,
         "videos": videos,
         "channels": channels,
+        "assets": assets,
         "known_before": progress.left_alone[kind],
         "treatment": known.type.treatment,
         "meaning": known.meaning,

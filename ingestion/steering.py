@@ -1,7 +1,8 @@
 """Pause, resume and cancel: of everything, of sessions, of channels, of videos.
 
 A scope says what is meant; `pause` and `cancel` let running downloads end (drain), or stop them at once (`now`): then
-each worker hears it with its next heartbeat, within seconds, and gives its attempt back. All of it stands in rows, so it
+each worker hears it with its next heartbeat, within seconds, and gives its attempt back. Scans and assets in work are taken
+from their workers, who hear it as soon. All of it stands in rows, so it
 survives restarts, and all of it is done under the mutex of the claims, so no claim slips through.
 
     pause(Everything(), now=True)
@@ -17,6 +18,7 @@ from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 
 from ingestion import dispatch, leases
+from ingestion.assets import take_back
 from ingestion.errors import KINDS, DeferredError
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from people.models import Channel
@@ -25,7 +27,8 @@ from videos.querysets import AssetQuerySet, VideoQuerySet
 
 State = DownloadSession.State
 CANCELLED = KINDS["cancelled"]
-DEFERRED = [kind.slug for kind in KINDS.values() if issubclass(kind.type, DeferredError)]
+NOT_SOONER = [kind.slug for kind in KINDS.values() if issubclass(kind.type, DeferredError) and kind.slug != "storage_unreachable"]
+"""What waits for a time that nobody can bring forward; a storage that was away is what staff mend."""
 
 
 class Scope(Protocol):
@@ -53,8 +56,8 @@ class Scope(Protocol):
 
 @dataclass(frozen=True)
 class Steered:
-    """What was done: rows of the scope that changed, running downloads and scans that were told to stop at once,
-    videos and scans that were cancelled or go on; assets of stored videos that were given up."""
+    """What was done: rows of the scope that changed, running downloads, scans and work on assets that were told to stop at
+    once; videos, scans, and assets of stored videos, that were cancelled or go on."""
 
     changed: int
     stopped: int = 0
@@ -199,6 +202,7 @@ def pause(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
         scope = scope.settled()
         stopped = _take_scans_back(scope) + _stop(scope, Attempt.Stop.PAUSE) if now else 0
         changed = scope.hold(reason)
+        stopped += take_back(_held_assets(scope)) if now else 0
     return Steered(changed, stopped=stopped)
 
 
@@ -209,18 +213,35 @@ def resume(scope: Scope) -> Steered:
         leases.lock_limits()
         scope = scope.settled()
         changed = scope.release()
-        videos, scans = (0, 0) if isinstance(scope, Everything) else _wake(scope)
+        videos, scans, assets = (0, 0, 0) if isinstance(scope, Everything) else _wake(scope)
         dispatch.ring(dispatch.SCANS)
-    return Steered(changed or videos, videos=videos, scans=scans)
+    return Steered(changed or videos or assets, videos=videos, scans=scans, assets=assets)
 
 
-def _wake(scope: Scope) -> tuple[int, int]:
+def assets_in_work(scope: Scope) -> int:
+    """Of how many videos workers make assets at this moment that a pause of the scope holds back."""
+    return _claims(_held_assets(scope))
+
+
+def _claims(assets: AssetQuerySet) -> int:
+    return assets.in_work().order_by().values("claim_id").distinct().count()
+
+
+def _held_assets(scope: Scope) -> AssetQuerySet:
+    """Those that nobody takes while the scope is paused: what a stored video lacks is held by its session, its channel, or
+    everything, not by the video."""
+    return Asset.objects.none() if isinstance(scope, Videos) else scope.assets()
+
+
+def _wake(scope: Scope) -> tuple[int, int, int]:
     """What is not to be had before its time (a premiere) is let go on, but not asked for any sooner."""
-    deferred = scope.videos().filter(status=Video.Status.PENDING, error_kind__in=DEFERRED)
+    assets = scope.assets()
+    deferred = scope.videos().filter(status=Video.Status.PENDING, error_kind__in=NOT_SOONER)
     waiting = scope.scans().filter(state=Scan.State.PENDING, next_attempt_at__gt=Now())
     let_go = deferred.filter(wanted=Video.Wanted.PAUSE).update(wanted=Video.Wanted.RUN)
-    others = scope.videos().exclude(status=Video.Status.PENDING, error_kind__in=DEFERRED)
-    return let_go + others.resume(), waiting.update(next_attempt_at=Now())
+    others = scope.videos().exclude(status=Video.Status.PENDING, error_kind__in=NOT_SOONER)
+    owed = assets.filter(status=Asset.Status.PENDING, next_attempt_at__gt=Now()).exclude(error_kind__in=NOT_SOONER)
+    return let_go + others.resume(), waiting.update(next_attempt_at=Now()), owed.update(next_attempt_at=Now())
 
 
 def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
@@ -234,6 +255,7 @@ def cancel(scope: Scope, *, now: bool = False, reason: str = "") -> Steered:
         assets = scope.assets()
         videos = scope.videos().cancel()
         changed = scope.end(reason)
+        stopped += _claims(assets) if now else 0
         given_up = _give_up(assets)  # after the sessions: who asks for assets holds theirs until it is done
     return Steered(changed or videos or given_up, stopped=stopped, videos=videos, scans=scans, assets=given_up)
 

@@ -215,13 +215,13 @@ class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
         rows = [(video_link(one.video_id, one.title), *_how_far(one.bytes_done, one.bytes_total)) for one in session.now.running]
         return table(("Video", "Done", "Of"), rows)
 
-    @display(description="videos and channels")
+    @display(description="videos, channels and assets")
     def what_failed(self, session):
         rows = [
-            (kind_words(row["kind"]), row["videos"] + row["known_before"], row["channels"], row["meaning"], row["advice"])
+            (kind_words(row["kind"]), row["videos"] + row["known_before"], row["channels"], row["assets"], row["meaning"], row["advice"])
             for row in session.failures
         ]
-        return table(("Error", "Videos", "Channels", "What this means", "What to do"), rows)
+        return table(("Error", "Videos", "Channels", "Assets", "What this means", "What to do"), rows)
 
     @display(description="rows refused and notes")
     def refused_rows(self, session):

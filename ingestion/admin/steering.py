@@ -53,7 +53,7 @@ class SteeringActions(PageActions, TellsCounts):
             leases.lock_limits()
             rows = _number_of_rows(self.resumable(queryset))
             done = steering.resume(scope)
-        changed, also = (done.videos, []) if rows is None else (rows, woken_words(done))
+        changed, also = (done.videos, woken_words(replace(done, videos=0))) if rows is None else (rows, woken_words(done))
         self.say_counts(request, selected=selected, changed=changed, done=self.resumed, left=self.left_alone["resume"], also=also)
 
     @action(description="Cancel: let running ones finish", permissions=["change_videos"])
@@ -90,15 +90,16 @@ def _number_of_rows(queryset: QuerySet[Any] | None) -> int | None:
 def running_words(scope: Scope, done: Steered, *, now: bool) -> list[str]:
     """What becomes of what runs, as a sentence or none."""
     if now:
-        jobs = f"{done.stopped:,} running downloads and scans" if done.stopped > 1 else "1 running download or scan"
-        return [f"{jobs} will stop within seconds."] if done.stopped else []
+        return [f"{number_of(done.stopped, 'running job')} will stop within seconds."] if done.stopped else []
     downloads = scope.videos().filter(status=Video.Status.DOWNLOADING).count()
-    jobs = in_words((downloads, "running download"), (scope.scans().filter(state=Scan.State.RUNNING).count(), "running scan"))
+    scans = scope.scans().filter(state=Scan.State.RUNNING).count()
+    jobs = in_words((downloads, "running download"), (scans, "running scan"), (steering.assets_in_work(scope), "running job on assets"))
     return [f"{jobs} may finish."] if jobs else []
 
 
 def woken_words(done: Steered) -> list[str]:
-    return [f"{number_of(done.videos, 'waiting video')} may be tried at once."] if done.videos else []
+    woken = in_words((done.videos, "waiting video"), (done.assets, "waiting asset"))
+    return [f"{woken} may be tried at once."] if woken else []
 
 
 def given_up_words(done: Steered) -> list[str]:

@@ -12,7 +12,18 @@ The worker that stored a video makes its assets at once, with the look it still 
 left, is taken later by the workers of the control queue. Whoever locks several things locks assets last.
 """
 
-from ingestion.assets.claims import AssetClaim, claim_assets, due_assets, fail_claim, hand_back, in_work, next_due_at, reap, renew
+from ingestion.assets.claims import (
+    AssetClaim,
+    claim_assets,
+    due_assets,
+    fail_claim,
+    hand_back,
+    in_work,
+    next_due_at,
+    reap,
+    renew,
+    take_back,
+)
 from ingestion.assets.rows import ask_after_download, ask_for_channel, ask_for_videos
 from ingestion.assets.wanted import wanted
 from ingestion.assets.working import work
@@ -30,6 +41,7 @@ __all__ = [
     "next_due_at",
     "reap",
     "renew",
+    "take_back",
     "wanted",
     "work",
 ]

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ingestion import leases
-from ingestion.assets.claims import AssetClaim, end
+from ingestion.assets.claims import AssetClaim, end, hand_back
 from ingestion.assets.wanted import BY_LANGUAGE, Kind, Wanted, in_language, wanted
 from ingestion.leases import Claim
 from ingestion.models import Attempt, DownloadSession
@@ -52,14 +52,17 @@ NOT_CLAIMED = {"attempts": 0, "claim": None, "owner": "", "lease": None}
 def ask_after_download(claim: Claim, options: Options) -> AssetClaim | None:
     """Ask for what goes with a video that `claim` just stored, in the transaction that records it; what is new, and what has
     the name of an object that the video had before, is the same worker's at once. None when there is nothing to do for it,
-    as for a session that was cancelled. The same claim of a video gives the same claim of its assets."""
+    as for a session that was cancelled, and None where the worker was told to stop as it ended: then they wait for another.
+    The same claim of a video gives the same claim of its assets."""
     if not (wants := wanted(options)) or not _hold_session(claim.session_id):
         return None
     ours = AssetClaim.after(claim)
-    owner = Attempt.objects.values_list("worker", flat=True).get(pk=claim.attempt_id)
+    owner, stop = Attempt.objects.values_list("worker", "stop").get(pk=claim.attempt_id)
     asker = {"session": claim.session_id, "takes_automatic": options.automatic_subtitles}
     _ask([claim.video_id], wants, asker, {"attempts": 1, "claim": ours.id, "owner": owner, "lease": leases.lease_length()})
     _make_anew(claim.video_id, {one.kind for one in wants}, ours, owner, asker)
+    if stop:
+        hand_back(ours)
     return ours if Asset.objects.filter(claim_id=ours.id).exists() else None
 
 

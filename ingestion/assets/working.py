@@ -105,6 +105,8 @@ class _Desk:
         stored = 0
         for asset in self._assets():
             self.check()
+            if not insist(claims.is_ours, asset):
+                continue
             try:
                 stored += self._work_one(asset)
             except FleetError as failure:

@@ -98,7 +98,7 @@ def test_everything_is_paused_and_what_runs_is_stopped(admin_client):
         make_download()
     make_scan(state="running", claim_id=uuid.uuid4(), lease_owner="host", lease_expires_at=timezone.now() + timedelta(seconds=30))
     response = press(admin_client, "pause_everything_now", Limits.row())
-    assert said(response) == ["Everything is paused; 3 running downloads and scans will stop within seconds."]
+    assert said(response) == ["Everything is paused; 3 running jobs will stop within seconds."]
     assert set(Attempt.objects.values_list("stop", flat=True)) == {"pause"}
 
 
@@ -106,7 +106,7 @@ def test_what_runs_can_still_be_stopped_after_a_pause_that_let_it_finish(admin_c
     make_download()
     press(admin_client, "pause_everything", Limits.row())
     response = press(admin_client, "pause_everything_now", Limits.row())
-    assert said(response)[-1] == "Everything is paused already; 1 running download or scan will stop within seconds."
+    assert said(response)[-1] == "Everything is paused already; 1 running job will stop within seconds."
 
 
 def test_a_second_pause_and_a_needless_resume_say_so(admin_client):
@@ -131,7 +131,7 @@ def test_everything_goes_on_and_the_clock_has_its_say(admin_client):
     ("action", "running", "stop"),
     [
         ("cancel_everything", "1 running download may finish.", ""),
-        ("cancel_everything_now", "1 running download or scan will stop within seconds.", "cancel"),
+        ("cancel_everything_now", "1 running job will stop within seconds.", "cancel"),
     ],
 )
 def test_everything_is_cancelled(admin_client, action, running, stop):

@@ -48,7 +48,7 @@ def rows_of(kind: str) -> list:
 
 
 MAY_FINISH, BOTH_MAY_FINISH = "1 running download may finish.", "1 running download and 1 running scan may finish."
-ONE_STOPS, TWO_STOP = "1 running download or scan will stop within seconds.", "2 running downloads and scans will stop within seconds."
+ONE_STOPS, TWO_STOP = (f"{count} will stop within seconds." for count in ("1 running job", "2 running jobs"))
 GIVEN_UP = "3 videos and 1 scan given up."
 STEERED = [
     ("session", "pause", f"1 download session paused. {BOTH_MAY_FINISH}", ""),

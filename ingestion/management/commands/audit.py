@@ -6,7 +6,13 @@ from django.core.management.base import CommandError
 from ingestion.audit import differences
 from ingestion.management.tables import TablesCommand
 from ingestion.store import Store
-from videos.models import Video
+from videos.models import Asset, Video
+from videos.text import counted
+
+REMEDY = (
+    "What is missing or damaged is stored anew by a sheet that names the video, with the settings `skip_existing: false` and, to have "
+    "its assets made anew as well, `assets` with their kinds; objects that have no row are removed by `manage.py clean_storage`."
+)
 
 
 class Command(TablesCommand):
@@ -27,6 +33,8 @@ class Command(TablesCommand):
         for sentence in differences(Store.default(), told):
             found += 1
             self.stdout.write(sentence)
-        self.stdout.write(f"{Video.objects.stored().count()} stored videos read, {found} differences.")
+        read = f"{counted(Video.objects.stored().count(), 'stored video')} and {counted(Asset.objects.stored().count(), 'asset')} read"
+        self.stdout.write(f"{read}, {counted(found, 'difference')}.")
         if found:
+            self.stdout.write(REMEDY)
             raise SystemExit(1)

@@ -12,5 +12,6 @@ class Command(ScopedCommand):
         done = steering.resume(scope)
         if not done.changed and not done.scans:
             return [f"{name}: was not paused, and nothing waited."]
-        waited = f" {counted(done.videos, 'waiting video')} may be tried at once." if done.videos else ""
-        return [f"{name}: goes on.{waited}"]
+        counts = ((done.videos, "waiting video"), (done.assets, "waiting asset"))
+        waited = " and ".join(counted(count, noun) for count, noun in counts if count)
+        return [f"{name}: goes on. {waited} may be tried at once." if waited else f"{name}: goes on."]
