@@ -13,7 +13,7 @@ from ingestion.streams.memory import MemoryFile
 from ingestion.streams.ranges import MIB, Meter, Track, Window
 from ingestion.streams.recipes import Recipe
 
-PICTURE_WINDOW = Window(ranges=5, range_size=2 * MIB)
+PICTURE_WINDOW = Window(ranges=4, range_size=2 * MIB)
 SOUND_WINDOW = Window(ranges=2, range_size=MIB // 2)
 TRANSPORT_STREAM_OVERHEAD = 0.25
 
