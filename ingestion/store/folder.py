@@ -137,8 +137,7 @@ class FolderUpload(Upload):
     """A file that grows at several places at once; a part counts once it is on the disk."""
 
     def __init__(self, place: FolderPlace, state: State, on_state: OnState | None):
-        super().__init__(state, on_state=on_state)
-        self._place = place
+        super().__init__(place, state, on_state=on_state)
         self._path = place.part_path(self.key)
 
     def _put(self, number: int, data: Data, part: Part) -> str:
@@ -156,15 +155,6 @@ class FolderUpload(Upload):
             os.truncate(self._path, stored.size)
             os.replace(self._path, self._place.path(self.key))
             _sync_folder(self._path.parent)
-
-    def _abort(self) -> None:
-        self._place.abort(self.state)
-
-    def _size_held(self) -> int | None:
-        return self._place.size(self.key)
-
-    def _delete(self) -> None:
-        self._place.delete(self.key)
 
 
 def _is_written(path: Path, number: int, part: Mapping[str, Any], state: State) -> bool:

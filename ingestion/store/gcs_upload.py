@@ -33,8 +33,7 @@ class GcsUpload(Upload):
     """A resumable session. `etag` of a part is its CRC-32C; the last request claims that of the whole."""
 
     def __init__(self, place: "GcsPlace", state: State, on_state: OnState | None, *, held: int):
-        super().__init__(state, on_state=on_state, in_order=True)
-        self._place = place
+        super().__init__(place, state, on_state=on_state, in_order=True)
         self._held = held  # bytes that Google has
         self._tail = b""  # those behind them that do not fill a granule
         self._object: dict[str, Any] | None = None  # what Google says of the finished object
@@ -102,15 +101,6 @@ class GcsUpload(Upload):
     def _found_object(self) -> dict[str, Any] | None:
         blob = self._place.bucket.get_blob(self._place.name(self.key), timeout=TIMEOUT, retry=self._place.retry)
         return {"crc32c": blob.crc32c} if blob else None
-
-    def _abort(self) -> None:
-        self._place.abort(self.state)
-
-    def _size_held(self) -> int | None:
-        return self._place.size(self.key)
-
-    def _delete(self) -> None:
-        self._place.delete(self.key)
 
 
 def held_by(answer: requests.Response) -> int | dict[str, Any]:

@@ -165,8 +165,7 @@ class S3Upload(Upload):
     """A multipart upload; every part carries its CRC-32, and the whole is claimed with the CRC-32 of all of them."""
 
     def __init__(self, place: S3Place, state: State, on_state: OnState | None):
-        super().__init__(state, on_state=on_state, in_order=place.in_order)
-        self._place = place
+        super().__init__(place, state, on_state=on_state, in_order=place.in_order)
         self._checksums: bool = state["checksums"]
         self._are_listed = False  # the server has told a part's CRC-32, and will when it lists the parts
         self._names = place.upload_names(state)
@@ -202,15 +201,6 @@ class S3Upload(Upload):
 
     def _claim(self, part: Part) -> dict[str, str]:
         return {"ETag": part.etag, **({"ChecksumCRC32": crc32_header(part.crc32)} if self._checksums else {})}
-
-    def _abort(self) -> None:
-        self._place.abort(self.state)
-
-    def _size_held(self) -> int | None:
-        return self._place.size(self.key)
-
-    def _delete(self) -> None:
-        self._place.delete(self.key)
 
 
 def _same(known: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:

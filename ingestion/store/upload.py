@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import Error as DatabaseError
 
@@ -35,6 +35,16 @@ def part_size_for(expected: int | None) -> int:
     return part_size
 
 
+class Place(Protocol):
+    """Where objects are kept, as far as every upload needs it."""
+
+    def abort(self, state: Mapping[str, Any]) -> None: ...
+
+    def size(self, key: str) -> int | None: ...
+
+    def delete(self, key: str) -> None: ...
+
+
 class Upload(ABC):
     """Parts go in by `put_part`, from any thread; then `complete` makes the object appear, or `abort` leaves nothing.
 
@@ -44,7 +54,8 @@ class Upload(ABC):
     clear away.
     """
 
-    def __init__(self, state: State, *, on_state: OnState | None = None, in_order: bool = False):
+    def __init__(self, place: Place, state: State, *, on_state: OnState | None = None, in_order: bool = False):
+        self._place = place
         self.key: str = state["key"]
         self.part_size: int = state["part_size"]
         self.upload_id: str = state["upload_id"]
@@ -186,14 +197,14 @@ class Upload(ABC):
     @abstractmethod
     def _complete(self, parts: list[Part], stored: Stored) -> None: ...
 
-    @abstractmethod
-    def _abort(self) -> None: ...
+    def _abort(self) -> None:
+        self._place.abort(self.state)
 
-    @abstractmethod
-    def _size_held(self) -> int | None: ...
+    def _size_held(self) -> int | None:
+        return self._place.size(self.key)
 
-    @abstractmethod
-    def _delete(self) -> None: ...
+    def _delete(self) -> None:
+        self._place.delete(self.key)
 
 
 def _as_json(parts: Mapping[int, Part]) -> dict[str, dict]:
