@@ -8,6 +8,8 @@ from typing import Any
 QUALITIES = ("best", "2160p", "1440p", "1080p", "720p", "480p", "360p", "audio")
 CODECS = ("auto", "h264", "vp9", "av1")
 CONTAINERS = ("mp4", "mkv", "webm")
+WEBM_CODECS = ("vp8", "vp08", "vp9", "vp09", "av01", "av1", "opus", "vorbis")
+"""How the names of those begin that a WebM takes, by YouTube and by yt-dlp."""
 CONVERSIONS = ("none", "m4a", "mp3", "opus", "h264", "hevc")
 SOUND_CONVERSIONS = ("m4a", "mp3", "opus")
 PICTURE_CONVERSIONS = ("h264", "hevc")

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from ingestion.errors import TransientError
 from ingestion.extraction import Extraction, MediaFormat
+from ingestion.options import WEBM_CODECS
 from ingestion.streams import index
 
 MIB = 1 << 20
@@ -37,7 +38,6 @@ SLOWEST_BYTES_PER_SECOND = 25_000  # where the duration is unknown
 FRAGMENT_SECONDS, FRAGMENT_SECONDS_IN_ORDER = 5, 30
 FRAGMENTED = "delay_moov+default_base_moof+skip_trailer"
 
-WEBM_CODECS = ("vp8", "vp08", "vp9", "vp09", "av01", "av1", "opus", "vorbis")
 MUXERS = {"mp4": "mp4", "m4a": "ipod", "mkv": "matroska", "webm": "webm", "mp3": "mp3", "opus": "opus"}
 MP4_KINDS, MATROSKA_KINDS = ("mp4", "m4a"), ("mkv", "webm")
 SOUND_ENCODERS = {"m4a": ("mp4a", "aac"), "mp3": ("mp3", "libmp3lame"), "opus": ("opus", "libopus")}  # the codec that fits; who makes it

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ingestion.extraction import MediaFormat
-from ingestion.options import Choice
+from ingestion.options import WEBM_CODECS, Choice
 
 Raw = Mapping[str, Any]
 T = TypeVar("T")
@@ -22,7 +22,6 @@ RATE_SLACK = 1.05  # what is called 128 kbit/s measures 129.5
 PICTURE_CODECS = {"h264": ("avc", "h264"), "vp9": ("vp9", "vp09"), "av1": ("av01", "av1")}
 SOUND_CODECS = {"aac": ("mp4a", "aac"), "opus": ("opus",)}
 LONE_SOUND = {"webm": "opus", "opus": "opus", "mp3": ""}  # its codec by what it is to become; AAC for all else
-WEBM_CODECS = ("vp8", "vp08", *PICTURE_CODECS["vp9"], *PICTURE_CODECS["av1"], "opus", "vorbis", "none")
 
 
 def choose(offered: Sequence[Raw], choice: Choice) -> tuple[Raw, ...]:
@@ -177,7 +176,7 @@ def _is_of(raw: Raw, codec: str) -> bool:
 
 
 def _fits_webm(raw: Raw) -> bool:
-    return all((raw.get(name) or "").startswith(WEBM_CODECS) for name in ("vcodec", "acodec"))
+    return all((raw.get(name) or "").startswith((*WEBM_CODECS, "none")) for name in ("vcodec", "acodec"))
 
 
 def _is_hdr(raw: Raw) -> bool:
