@@ -201,7 +201,7 @@ def test_a_download_cluster_lives_while_wake_ups_reach_its_own_workers(host, mon
     monkeypatch.setattr(supervisor.os, "getpid", lambda: 1)
     make_video()
     running = Supervisor(download_workers=1)
-    name = running.name.replace(":1", ":7") if worker == "mine" else "elsewhere:x:7"
+    name = running.name.removesuffix("1") + "7" if worker == "mine" else "elsewhere:x:7"
     roster.note_wake_up(name, "download")
     Worker.objects.update(woken_at=HOUR_AWAY, pid=os.getppid())
     make_attempt(video=make_video(status="skipped"), worker="elsewhere:x:7")
