@@ -114,9 +114,10 @@ def measure(way: str, video: str, *, proxy: str, at_once: int) -> dict[str, floa
 
     django.setup()
     import ingestion.youtube  # noqa: F401
-    from ingestion.streams import ffmpeg_path
+    from ingestion.streams import ffmpeg
 
-    ffmpeg_path()
+    ffmpeg.ffmpeg_path()
+    ffmpeg.launcher()
     runs = [WAYS[way]({"proxy": proxy, "nocheckcertificate": True}, number) for number in range(at_once)]
     with ThreadPoolExecutor(at_once) as threads, _peak_memory() as peak:
         before, started = _spent(), time.monotonic()

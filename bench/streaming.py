@@ -23,6 +23,7 @@ from bench._plot import Bars, draw_bars
 from bench._ways import MB, WAYS
 from demo.object_store import serve_s3
 from demo.youtube_twin import TwinControl
+from massdl_site.apps import NO_PAGES_VARIABLE
 
 NUMBERS = ("wall_seconds", "cpu_seconds", "peak_mb")
 MOST_WALL, MOST_CPU = 0.85, 1.0  # of the classic way
@@ -137,6 +138,7 @@ def _measure(case: Case, way: str, twin: dict[str, Any], bucket: Bucket) -> dict
         **bucket.environment,
         "DJANGO_SETTINGS_MODULE": "massdl_site.settings",
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",  # never asked
+        NO_PAGES_VARIABLE: "1",  # as in a worker's process
         "MASSDL_S3_PARTS_IN_ORDER": "1" if case.in_order else "0",
     }
     command = [sys.executable, "-m", "bench._ways", way, case.video, twin["proxy"], str(case.at_once)]

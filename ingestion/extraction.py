@@ -53,7 +53,8 @@ class RangeAnswer(Protocol):
     total: int | None
     validator: str | None
 
-    def read(self, size: int) -> bytes: ...
+    def readinto(self, buffer: memoryview) -> int:
+        """How many bytes were put at the beginning of `buffer`: at least one, 0 at the end."""
 
     def close(self) -> None: ...
 
@@ -63,7 +64,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class MediaSource(Protocol):
-    """Where media bytes come from. Both, and read(), raise ArchiveError (`network`, `forbidden`...) or what stops the work."""
+    """Where media bytes come from. Both, and readinto(), raise ArchiveError (`network`, `forbidden`...) or what stops the work."""
 
     def open_range(self, media: MediaFormat, first: int, last: int) -> RangeAnswer:
         """Ask for bytes first..last, both included."""

@@ -26,6 +26,7 @@ from ingestion.cluster import (
 )
 from ingestion.outages import DATABASE_AWAY, close_connection
 from ingestion.scanning import live_scans
+from massdl_site.apps import NO_PAGES_VARIABLE
 from videos.models import Video
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class _Cluster:
             self._process = None
 
     def _start(self) -> None:
-        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--cluster", self.queue]
+        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--cluster", self.queue, "--skip-checks"]
         environment = {**self._environment, PARENT_VARIABLE: str(os.getpid())}
         with signals_held_back():  # the new process inherits this, and lets them in when it has handlers for them
             self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -120,7 +121,8 @@ class Supervisor:
         for number in STOP_SIGNALS:
             signal.signal(number, self._ask_to_stop)
         self._token = uuid4().hex[:8]
-        environment = {**os.environ, SUPERVISOR_VARIABLE: self._token, "MASSDL_DOWNLOAD_WORKERS": str(download_workers)}
+        own = {SUPERVISOR_VARIABLE: self._token, NO_PAGES_VARIABLE: "1", "MASSDL_DOWNLOAD_WORKERS": str(download_workers)}
+        environment = {**os.environ, **own}
         self._clusters = {queue: _Cluster(queue, environment) for queue in dispatch.TASKS}
         self._database_answers = True  # a cluster that starts without one dies at once, and five times are the end
 

@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
+from functools import lru_cache, reduce
+
+from isal import isal_zlib
 
 from ingestion.store.pieces import Data, blocks_of
 
-CRC32_POLYNOMIAL = 0xEDB88320
 CRC32C_POLYNOMIAL = 0x82F63B78
 
 
@@ -26,7 +26,7 @@ class Part:
     def of(cls, data: Data) -> "Part":
         crc32, digest = 0, hashlib.sha256()
         for block in blocks_of(data):
-            crc32 = zlib.crc32(block, crc32)
+            crc32 = isal_zlib.crc32(block, crc32)
             digest.update(block)
         return cls(len(data), crc32, base64.b64encode(digest.digest()).decode())
 
@@ -58,37 +58,37 @@ def composite(parts: Sequence[Part]) -> str:
 
 def whole_crc32(parts: Iterable[Part]) -> int:
     """CRC-32 of the parts put together, without reading them again."""
-    return reduce(lambda whole, part: combine_crc32(whole, part.crc32, part.size), parts, 0)
+    return reduce(lambda whole, part: isal_zlib.crc32_combine(whole, part.crc32, part.size), parts, 0)
+
+
+def whole_crc32c(parts: Iterable[tuple[int, int]]) -> int:
+    """CRC-32C of parts put together, each given by its CRC-32C and its size in bytes. Google's library has no such function;
+    this is zlib's crc32_combine with another polynomial."""
+    return reduce(lambda whole, part: _product(_power(part[1]), whole) ^ part[0], parts, 0)
+
+
+@lru_cache
+def _power(size: int) -> int:
+    """x to the 8 * `size`, modulo the polynomial: what `size` bytes of zeros make of a CRC. Parts have few sizes."""
+    result, factor = 1 << 31, 1 << 23
+    while size:
+        if size & 1:
+            result = _product(factor, result)
+        factor = _product(factor, factor)
+        size >>= 1
+    return result
+
+
+def _product(one: int, other: int) -> int:
+    """Of two polynomials over GF(2), modulo that of CRC-32C; the highest bit is x to the 0."""
+    result = 0
+    for bit in range(31, -1, -1):
+        if one >> bit & 1:
+            result ^= other
+        other = other >> 1 ^ (CRC32C_POLYNOMIAL if other & 1 else 0)
+    return result
 
 
 def crc32_header(crc32: int) -> str:
     """As S3 and Google want it in a header; of a CRC-32 or a CRC-32C."""
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
-
-
-def combine_crc32(first: int, second: int, second_size: int, polynomial: int = CRC32_POLYNOMIAL) -> int:
-    """CRC-32 of two pieces put together, from theirs and the size of the second in bytes (zlib's crc32_combine)."""
-    one_bit = [polynomial, *(1 << bit for bit in range(31))]
-    operator = _square(_square(one_bit))  # four zero bits; squared once more in the loop: one zero byte
-    while second_size:
-        operator = _square(operator)
-        if second_size & 1:
-            first = _times(operator, first)
-        second_size >>= 1
-    return first ^ second
-
-
-def _times(matrix: list[int], vector: int) -> int:
-    """A matrix over GF(2) applied to a vector."""
-    result = 0
-    for column in matrix:
-        if not vector:
-            break
-        if vector & 1:
-            result ^= column
-        vector >>= 1
-    return result
-
-
-def _square(matrix: list[int]) -> list[int]:
-    return [_times(matrix, column) for column in matrix]

@@ -59,6 +59,12 @@ class StoredRange:
         self._left -= len(block)
         return block
 
+    def readinto(self, buffer: memoryview) -> int:
+        """The bytes that were put at the beginning of `buffer`, 0 at the end; raises as `read` does."""
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
     def close(self) -> None:
         self._body.close()
 

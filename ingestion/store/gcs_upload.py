@@ -9,7 +9,6 @@ Imported only where such a bucket is in use.
 
 import re
 from collections.abc import Mapping
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -18,7 +17,7 @@ from google.cloud.storage.exceptions import InvalidResponse
 
 from ingestion.errors import TransientError
 from ingestion.store.border import storage_error
-from ingestion.store.checksums import CRC32C_POLYNOMIAL, Part, Stored, combine_crc32, crc32_header
+from ingestion.store.checksums import Part, Stored, crc32_header, whole_crc32c
 from ingestion.store.gcs_border import GONE, TIMEOUT, gcs_errors
 from ingestion.store.pieces import Data, blocks_of, part_of
 from ingestion.store.upload import OnState, State, Upload
@@ -83,7 +82,7 @@ class GcsUpload(Upload):
             self._held = held
 
     def _complete(self, parts: list[Part], stored: Stored) -> None:
-        crc32c = crc32_header(reduce(_appended, parts, 0))
+        crc32c = crc32_header(whole_crc32c((int(part.etag, 16), part.size) for part in parts))
         with gcs_errors(f"complete {self.key}"):
             try:
                 self._send(self._tail, total=stored.size, headers={"X-Goog-Hash": f"crc32c={crc32c}"})
@@ -115,7 +114,3 @@ def _place(first: int, size: int, total: int | None) -> str:
     """A Content-Range."""
     bytes_sent = f"{first}-{first + size - 1}" if size else "*"
     return f"bytes {bytes_sent}/{'*' if total is None else total}"
-
-
-def _appended(crc32c: int, part: Part) -> int:
-    return combine_crc32(crc32c, int(part.etag, 16), part.size, CRC32C_POLYNOMIAL)

@@ -1,5 +1,6 @@
 """A format's bytes, asked for in ranges; every range must come from the same file, whole."""
 
+import mmap
 import threading
 import time
 from collections import deque
@@ -12,7 +13,7 @@ from ingestion.extraction import MediaFormat, MediaSource, RangeAnswer
 from ingestion.streams.addresses import Addresses
 
 MIB = 1 << 20
-BLOCK_SIZE, SMALLEST_BLOCK = 128 << 10, 4 << 10
+BLOCK_SIZE, SMALLEST_BLOCK = 512 << 10, 4 << 10
 QUICK_SECONDS, SLOW_SECONDS = 0.1, 1.0
 RANGE_SIZE = 8 * MIB  # YouTube slows connections that ask for more than about 10 MiB at once
 TRIES = 5
@@ -84,43 +85,39 @@ class Track:
         self._meter = meter
         self._cancel = cancel
         self._lock = threading.Lock()
-        self._block = BLOCK_SIZE // 8
+        self._block = BLOCK_SIZE // 32
 
-    def blocks(self, first: int, last: int) -> Iterator[bytes]:
-        """Bytes first..last in small pieces. A connection that fails is opened again at the byte that was reached.
+    def fill(self, buffer: memoryview, first: int) -> Iterator[int]:
+        """Fill `buffer` with the bytes from `first` on; yields how many are there, again and again. A connection that fails
+        is opened again at the byte that was reached.
 
         Raises SourceChangedError, TransientError (`incomplete`: other file or size; `network`, or the storage's own kind, after
         TRIES without one more byte; `forbidden` by a fresh address, too; what the source raises), what a look at the video
         raises, Cancelled.
         """
-        position, tries, renewed_at = first, 0, -1
+        for start in range(0, len(buffer), RANGE_SIZE):
+            for filled in self._fill(buffer[start : start + RANGE_SIZE], first + start):
+                yield start + filled
+
+    def _fill(self, buffer: memoryview, first: int) -> Iterator[int]:
+        filled, tries, renewed_at = 0, 0, -1
         media = self._addresses.of(self.media.format_id)
-        while position <= last:
+        while filled < len(buffer):
             try:
-                for block in self._answer(media, position, last):
-                    position, tries = position + len(block), 0
-                    self._meter.add(len(block))
+                for size in self._answer(media, buffer[filled:], first + filled):
+                    filled, tries = filled + size, 0
+                    self._meter.add(size)
                     self._addresses.note_good(media)
-                    yield block
+                    yield filled
             except (TransientError, DeferredError) as exc:
-                if exc.kind == "forbidden" and renewed_at < position and (fresh := self._addresses.fresh(media)):
-                    media, renewed_at = fresh, position
+                if exc.kind == "forbidden" and renewed_at < filled and (fresh := self._addresses.fresh(media)):
+                    media, renewed_at = fresh, filled
                     continue
                 tries += 1
                 if exc.kind not in TRIED_AGAIN or tries == TRIES:
                     raise
                 if self._cancel.wait(BACKOFF_SECONDS * 2**tries):
                     raise Cancelled from exc
-
-    def fill(self, buffer: bytearray | memoryview, first: int) -> Iterator[int]:
-        """Fill `buffer` with the bytes from `first` on; yields how many are there, again and again."""
-        filled = 0
-        for start in range(0, len(buffer), RANGE_SIZE):
-            end = min(start + RANGE_SIZE, len(buffer))
-            for block in self.blocks(first + start, first + end - 1):
-                buffer[filled : filled + len(block)] = block
-                filled += len(block)
-                yield filled
 
     def stream(self, window: Window) -> Iterator[memoryview]:
         """All bytes in order, several ranges in flight; what is yielded is good until the next is asked for.
@@ -132,7 +129,7 @@ class Track:
         still be fetched whole.
         """
         starts = iter(range(0, self.size, window.range_size))
-        free = [bytearray(min(window.range_size, self.size)) for _ in range(window.ranges)]
+        free = [mmap.mmap(-1, min(window.range_size, self.size)) for _ in range(window.ranges)]  # no zeros are written
         waiting: deque[Future[memoryview]] = deque()
         with ThreadPoolExecutor(window.ranges, thread_name_prefix=f"range-{self.media.format_id}") as threads:
             try:
@@ -159,34 +156,35 @@ class Track:
         deque(self.fill(buffer, first), maxlen=0)
         return buffer
 
-    def _answer(self, media: MediaFormat, first: int, last: int) -> Iterator[bytes]:
+    def _answer(self, media: MediaFormat, buffer: memoryview, first: int) -> Iterator[int]:
+        """One answer into `buffer`, which may be larger; yields the sizes of its pieces."""
         if self._cancel.is_set():
             raise Cancelled
-        answer = self._source.open_range(media, first, last)
+        answer = self._source.open_range(media, first, first + len(buffer) - 1)
         try:
             self._compare(answer, first)
-            left = min(answer.last, last) + 1 - first
-            while left > 0:
-                block = self._read(answer, left)
-                if not block:
-                    raise TransientError("network", f"format {self.media.format_id}: {left} bytes missing of {first}-{answer.last}")
+            room = buffer[: answer.last + 1 - first]
+            while room:
+                size = self._read(answer, room)
+                if not size:
+                    raise TransientError("network", f"format {self.media.format_id}: {len(room)} bytes missing before {answer.last}")
                 if self._cancel.is_set():
                     raise Cancelled
-                left -= len(block)
-                yield block
+                room = room[size:]
+                yield size
         finally:
             answer.close()
 
-    def _read(self, answer: RangeAnswer, most: int) -> bytes:
+    def _read(self, answer: RangeAnswer, room: memoryview) -> int:
         """A block, of a size that takes about as long as a stop may wait: reading cannot be interrupted."""
         started = time.monotonic()
-        block = answer.read(min(self._block, most))
+        size = answer.readinto(room[: self._block])
         took = time.monotonic() - started
         if took > SLOW_SECONDS:
             self._block = max(self._block // 2, SMALLEST_BLOCK)
         elif took < QUICK_SECONDS:
             self._block = min(self._block * 2, BLOCK_SIZE)
-        return block
+        return size
 
     def _compare(self, answer: RangeAnswer, first: int) -> None:
         """Raises unless the answer is about the announced file, and about the same one as all answers before."""

@@ -7,6 +7,7 @@ formats     which of the offered formats are taken; pure
 offers      what YouTube names without giving it
 files       pictures, captions and the info of a video
 media       ranged reads, and yt-dlp's own downloader for what cannot be read in ranges
+curl        libcurl as one more of yt-dlp's request handlers, for ranges; curl_handle: one request by it
 refusals    yt-dlp's exceptions and YouTube's wording -> our kinds
 setup       options from the settings, versions for the checks
 """

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from ingestion.errors import ArchiveError, error
-from ingestion.youtube import offers, refusals
+from ingestion.youtube import curl, offers, refusals
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,10 @@ class Client(YoutubeDL):
     def with_manifests(self, wanted: bool) -> None:
         """Whether HLS and DASH manifests are fetched too: a request more for each video, needed by few."""
         self._youtube_args()["skip"] = self._skip + ([] if wanted else ["hls", "dash"])
+
+    def build_request_director(self, handlers: Iterable[Any], preferences: Iterable[Any] | None = None) -> Any:
+        """yt-dlp's own, with libcurl for ranges in front."""
+        return super().build_request_director([*handlers, curl.RangesRH], {*(preferences or ()), curl.preference})
 
     def urlopen(self, req: Any) -> Any:
         """Open a request of yt-dlp's; requests to YouTube are paid for, and a refusal of us ends everything."""

@@ -11,7 +11,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from ingestion.errors import TransientError
 from ingestion.extraction import Extraction, MediaFormat, Progress
-from ingestion.youtube import refusals
+from ingestion.youtube import curl, refusals
 from ingestion.youtube.client import Client
 
 Pace = Callable[[int], None]
@@ -35,22 +35,33 @@ class Range:
         self._left = last - first + 1
         self._pace = pace
 
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes, b"" at the end; raises TransientError when the connection ends before."""
-        if self._left <= 0:
-            return b""
+    def readinto(self, buffer: memoryview) -> int:
+        """The bytes that were put at the beginning of `buffer`; 0 at the end. Raises TransientError when the connection ends
+        before."""
+        room = buffer[: self._left]
+        if not room:
+            return 0
         try:
-            data = self._response.read(min(size, self._left))
+            size = _read_into(self._response, room)
         except (RequestError, OSError) as exc:
             raise TransientError("network", refusals.raw_line(exc)) from exc
-        if not data:
+        if not size:
             raise TransientError("network", f"the answer ended {self._left} bytes before byte {self.last}")
-        self._left -= len(data)
-        self._pace(len(data))
-        return data
+        self._left -= size
+        self._pace(size)
+        return size
 
     def close(self) -> None:
         self._response.close()
+
+
+def _read_into(response: Response, room: memoryview) -> int:
+    """By libcurl as it comes; yt-dlp's own handlers, which are there for what it does not support, wait for all of it."""
+    if isinstance(response, curl.Answer):
+        return response.readinto(room)
+    data = response.read(len(room))
+    room[: len(data)] = data
+    return len(data)
 
 
 def open_range(client: Client, media: MediaFormat, first: int, last: int, *, pace: Pace = no_limit) -> Range:

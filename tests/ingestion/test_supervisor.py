@@ -124,7 +124,7 @@ def test_there_is_a_cluster_for_each_queue_and_all_of_them_stop_at_the_end(host)
 def test_a_cluster_learns_whose_it_is_and_holds_signals_back_until_it_can_handle_them(host):
     run_for(host, 1)
     process = host.started[0]
-    assert process.env["WORKERS_PARENT"] == str(os.getpid())
+    assert (process.env["WORKERS_PARENT"], process.env["WORKERS_NO_PAGES"]) == (str(os.getpid()), "1")
     assert process.env["MASSDL_DOWNLOAD_WORKERS"] == "7"
     assert {signal.SIGTERM, signal.SIGINT} <= process.held_back
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -153,9 +153,9 @@ class _Answer:
         self.total = None if described[3] == "*" else int(described[3])
         self.validator = self._response.headers["ETag"]
 
-    def read(self, size: int) -> bytes:
+    def readinto(self, buffer: memoryview) -> int:
         with _network():
-            return self._response.read(size)
+            return self._response.readinto(buffer)
 
     def close(self) -> None:
         self._response.close()

@@ -169,18 +169,24 @@ def test_a_stream_uses_its_few_buffers_again(origin):
 
 
 ENDLESS = ["-f", "lavfi", "-re", "-i", "anullsrc", "-f", "null", "-"]
+START_ONE = f"""
+import shutil, subprocess, sys
+import django; django.setup()
+from ingestion.streams import ffmpeg
+if "setpriv" not in sys.argv:
+    shutil.which = lambda name: None
+assert ("setpriv" in ffmpeg.launcher()[0]) == ("setpriv" in sys.argv)
+process = ffmpeg.start({ENDLESS!r})
+print(process.pid, flush=True)
+input()
+"""
 
 
-def test_ffmpeg_dies_with_a_process_that_is_killed():
-    script = (
-        "import django; django.setup()\n"
-        "from ingestion.streams import ffmpeg\n"
-        f"process = ffmpeg.start({ENDLESS!r})\n"
-        "print(process.pid, flush=True)\n"
-        "input()\n"
-    )
+@pytest.mark.parametrize("launcher", ["setpriv", "python"])
+def test_ffmpeg_dies_with_a_process_that_is_killed(launcher):
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "massdl_site.settings"}
-    parent = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    command = [sys.executable, "-c", START_ONE, launcher]
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     with parent:
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
@@ -196,11 +202,15 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-def test_ffmpeg_that_has_lost_its_parent_before_it_began_does_not_begin():
-    launcher = [sys.executable, "-I", "-S", "-c", ffmpeg.LAUNCHER, "1", ffmpeg.ffmpeg_path(), "-version"]
+@pytest.mark.parametrize("setpriv", [True, False], ids=["setpriv", "python"])
+def test_ffmpeg_that_has_lost_its_parent_before_it_began_does_not_begin(setpriv, monkeypatch):
     if os.getppid() == 1 or os.getpid() == 1:
         pytest.skip("process 1 is our parent")
-    done = subprocess.run(launcher, capture_output=True, check=False)
+    if not setpriv:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    command = [*ffmpeg.launcher.__wrapped__(), "1", ffmpeg.ffmpeg_path(), "-version"]
+    assert ("setpriv" in command[0]) == setpriv
+    done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
 
 
