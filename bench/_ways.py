@@ -3,6 +3,7 @@
 What a worker does once is not counted, in any way: imports, the S3 client, yt-dlp's session, the look for ffmpeg.
 """
 
+import io
 import json
 import os
 import resource
@@ -21,11 +22,11 @@ MB = 1_000_000
 SAMPLE_SECONDS = 0.05
 PAGE = resource.getpagesize()
 
-Run = Callable[[str], int]
-"""Moves one video; returns the bytes that came out."""
+Run = Callable[[], int]
+"""Moves the video; returns the bytes that came out."""
 
 
-def prepare_stream(options: Mapping[str, Any], number: int) -> Run:
+def prepare_stream(options: Mapping[str, Any], video: str, number: int) -> Run:
     """Ours. `number` tells apart what runs at the same time."""
     from ingestion.options import Choice
     from ingestion.store import Store
@@ -34,7 +35,7 @@ def prepare_stream(options: Mapping[str, Any], number: int) -> Run:
 
     store, source = Store.default(), YouTube(options)
 
-    def run(video: str) -> int:
+    def run() -> int:
         extraction = source.extract(video, Choice("best"))
         key = f"stream/{video}-{number}"
         moved = transfer(extraction, source=source, store=store, key_stem=key, progress=lambda *_: None, metadata={})
@@ -43,20 +44,14 @@ def prepare_stream(options: Mapping[str, Any], number: int) -> Run:
     return run
 
 
-def prepare_classic(options: Mapping[str, Any], number: int) -> Run:
+def prepare_classic(options: Mapping[str, Any], video: str, number: int) -> Run:
     """yt-dlp to disk, the same formats, ffmpeg merges, boto3 uploads, with a CRC-32 as is its own default."""
-    import boto3
-    from botocore.config import Config
-    from django.core.files.storage import storages
     from yt_dlp import YoutubeDL
 
     from ingestion.streams import ffmpeg_path
     from ingestion.youtube.client import full_options
 
-    bucket, folder = storages["videos"].bucket, Path(tempfile.mkdtemp())
-    # payload signing is what boto3 does on http only; S3 is spoken to by https
-    config = Config(s3={"addressing_style": "path", "payload_signing_enabled": False}, signature_version="s3v4")
-    client = boto3.client("s3", endpoint_url=bucket.meta.client.meta.endpoint_url, config=config)
+    (client, bucket), folder = _plain_client(), Path(tempfile.mkdtemp())
     own = {
         "format": "bestvideo+bestaudio/best",
         "paths": {"home": str(folder)},
@@ -65,10 +60,10 @@ def prepare_classic(options: Mapping[str, Any], number: int) -> Run:
     }
     ydl = YoutubeDL({**full_options(options), "noprogress": True, **own})
 
-    def run(video: str) -> int:
+    def run() -> int:
         ydl.extract_info(f"https://www.youtube.com/watch?v={video}")
         (path,) = folder.iterdir()
-        client.upload_file(str(path), bucket.name, f"classic/{number}/{path.name}")
+        client.upload_file(str(path), bucket, f"classic/{number}/{path.name}")
         size = path.stat().st_size
         shutil.rmtree(folder)
         return size
@@ -76,7 +71,7 @@ def prepare_classic(options: Mapping[str, Any], number: int) -> Run:
     return run
 
 
-def prepare_pipe(options: Mapping[str, Any], number: int) -> Run:
+def prepare_pipe(options: Mapping[str, Any], video: str, number: int) -> Run:
     """The least there is to do: our readers, ffmpeg behind them, and nothing behind that."""
     from ingestion.options import Choice
     from ingestion.store import Store
@@ -88,7 +83,7 @@ def prepare_pipe(options: Mapping[str, Any], number: int) -> Run:
 
     store, source = Store.default(), YouTube(options)
 
-    def run(video: str) -> int:
+    def run() -> int:
         meter = Meter()
         extraction = source.extract(video, Choice("best"))
         job = Job(extraction, source, store, f"pipe/{video}-{number}", lambda *_: None, {}, 1)
@@ -104,7 +99,38 @@ def prepare_pipe(options: Mapping[str, Any], number: int) -> Run:
     return run
 
 
-WAYS: dict[str, Callable[[Mapping[str, Any], int], Run]] = {"stream": prepare_stream, "classic": prepare_classic, "pipe": prepare_pipe}
+def prepare_upload(options: Mapping[str, Any], video: str, number: int) -> Run:
+    """The other half of the least there is to do: boto3 sends as many bytes from memory, and nothing is fetched."""
+    from ingestion.options import Choice
+    from ingestion.youtube import YouTube
+
+    client, bucket = _plain_client()
+    content = os.urandom(sum(media.size for media in YouTube(options).extract(video, Choice("best")).formats))
+
+    def run() -> int:
+        client.upload_fileobj(io.BytesIO(content), bucket, f"upload/{number}")
+        return len(content)
+
+    return run
+
+
+def _plain_client() -> tuple[Any, str]:
+    """boto3's own, and the name of the bucket. Payload signing is what it does on http only; S3 is spoken to by https."""
+    import boto3
+    from botocore.config import Config
+    from django.core.files.storage import storages
+
+    bucket = storages["videos"].bucket
+    config = Config(s3={"addressing_style": "path", "payload_signing_enabled": False}, signature_version="s3v4")
+    return boto3.client("s3", endpoint_url=bucket.meta.client.meta.endpoint_url, config=config), bucket.name
+
+
+WAYS: dict[str, Callable[[Mapping[str, Any], str, int], Run]] = {
+    "stream": prepare_stream,
+    "classic": prepare_classic,
+    "pipe": prepare_pipe,
+    "upload": prepare_upload,
+}
 
 
 def measure(way: str, video: str, *, proxy: str, at_once: int) -> dict[str, float]:
@@ -118,12 +144,12 @@ def measure(way: str, video: str, *, proxy: str, at_once: int) -> dict[str, floa
 
     ffmpeg.ffmpeg_path()
     ffmpeg.launcher()
-    runs = [WAYS[way]({"proxy": proxy, "nocheckcertificate": True}, number) for number in range(at_once)]
+    runs = [WAYS[way]({"proxy": proxy, "nocheckcertificate": True}, video, number) for number in range(at_once)]
     with ThreadPoolExecutor(at_once) as threads, _peak_memory() as peak:
         before, started = _spent(), time.monotonic()
         first, *others = runs  # the first in the main thread, as in a worker: the allocator treats that one otherwise
-        sizes = threads.map(lambda run: run(video), others)
-        size = first(video) + sum(sizes)
+        sizes = threads.map(lambda run: run(), others)
+        size = first() + sum(sizes)
         wall, after = time.monotonic() - started, _spent()
     return {
         "wall_seconds": wall,
