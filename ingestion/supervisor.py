@@ -89,7 +89,7 @@ class _Cluster:
             self._process = None
 
     def _start(self) -> None:
-        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--cluster", self.queue, "--skip-checks"]
+        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "workers", "--skip-checks", "--cluster", self.queue]
         environment = {**self._environment, PARENT_VARIABLE: str(os.getpid())}
         with signals_held_back():  # the new process inherits this, and lets them in when it has handlers for them
             self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
