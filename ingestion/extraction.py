@@ -53,8 +53,8 @@ class RangeAnswer(Protocol):
     total: int | None
     validator: str | None
 
-    def readinto(self, buffer: memoryview) -> int:
-        """How many bytes were put at the beginning of `buffer`: at least one, 0 at the end."""
+    def readinto(self, buffer: memoryview) -> int | None:
+        """How many bytes were put at the beginning of `buffer`: 0 at the end, None when nothing came for a while."""
 
     def close(self) -> None: ...
 

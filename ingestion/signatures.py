@@ -8,6 +8,7 @@ SIGNED = re.compile(
 )
 WHOLE = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?//\S+\s*", re.IGNORECASE)
 QUERY = re.compile(r"\?[^\s'\"<>()]+")
+USER = re.compile(r"//[^\s/@'\"]+@")
 SIGNED_PATH = re.compile(r"(/videoplayback|/api/manifest)/[^\s'\"<>()?]+", re.IGNORECASE)
 
 
@@ -23,6 +24,8 @@ def is_signed(text: str) -> bool:
 
 
 def without_signatures(line: str) -> str:
-    """A line of the record, whose addresses are cut where the signature begins; other addresses stay whole."""
+    """A line of the record, whose addresses are cut where the signature begins and name no user and password; other addresses
+    stay whole."""
+    line = USER.sub("//", line)
     line = QUERY.sub(lambda query: "" if SIGNED.search(query[0]) else query[0], line)
     return SIGNED_PATH.sub(r"\1/...", line)

@@ -129,7 +129,7 @@ class Track:
         still be fetched whole.
         """
         starts = iter(range(0, self.size, window.range_size))
-        free = [mmap.mmap(-1, min(window.range_size, self.size)) for _ in range(window.ranges)]  # no zeros are written
+        free = [_buffer(min(window.range_size, self.size)) for _ in range(window.ranges)]
         waiting: deque[Future[memoryview]] = deque()
         with ThreadPoolExecutor(window.ranges, thread_name_prefix=f"range-{self.media.format_id}") as threads:
             try:
@@ -144,7 +144,7 @@ class Track:
                 for future in waiting:
                     future.cancel()
 
-    def _ask(self, threads: ThreadPoolExecutor, starts: Iterator[int], waiting: deque, free: list[bytearray]) -> bool:
+    def _ask(self, threads: ThreadPoolExecutor, starts: Iterator[int], waiting: deque, free: list[mmap.mmap]) -> bool:
         """Give every free buffer a range to be filled with; True when anything was asked for."""
         before = len(waiting)
         while free and (start := next(starts, None)) is not None:
@@ -166,17 +166,19 @@ class Track:
             room = buffer[: answer.last + 1 - first]
             while room:
                 size = self._read(answer, room)
-                if not size:
+                if size == 0:
                     raise TransientError("network", f"format {self.media.format_id}: {len(room)} bytes missing before {answer.last}")
                 if self._cancel.is_set():
                     raise Cancelled
+                if size is None:
+                    continue
                 room = room[size:]
                 yield size
         finally:
             answer.close()
 
-    def _read(self, answer: RangeAnswer, room: memoryview) -> int:
-        """A block, of a size that takes about as long as a stop may wait: reading cannot be interrupted."""
+    def _read(self, answer: RangeAnswer, room: memoryview) -> int | None:
+        """A block, of a size that takes about as long as a stop may wait: some sources cannot be interrupted."""
         started = time.monotonic()
         size = answer.readinto(room[: self._block])
         took = time.monotonic() - started
@@ -198,3 +200,8 @@ class Track:
                 raise SourceChangedError("incomplete", f"{name}: changed from {self.validator} to {answer.validator} meanwhile")
         if answer.total != self.size:
             raise SourceChangedError("incomplete", f"{name}: {answer.total} bytes, announced were {self.size}")
+
+
+def _buffer(size: int) -> mmap.mmap:
+    """Memory that is taken as it is filled, and given back whole; a bytearray is filled with zeros first."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -5,7 +5,6 @@ does not support a request: all but ranges, and what libcurl is not told of here
 """
 
 import io
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -21,6 +20,8 @@ from yt_dlp.utils.networking import select_proxy
 from ingestion.youtube.curl_handle import CurlHandle
 
 MOST_IDLE = 8
+READ_SIZE = 64 << 10
+CHECKS_OF_CERTIFICATES = (pycurl.SSL_VERIFYPEER, pycurl.SSL_VERIFYHOST, pycurl.PROXY_SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYHOST)
 
 ALWAYS: tuple[tuple[int, Any], ...] = (
     (pycurl.NOSIGNAL, 1),  # there are threads
@@ -42,7 +43,7 @@ class RangesRH(RequestHandler):
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector of garbage may give back an answer while it is held
         self._idle: list[CurlHandle] = []
         self._closed = False
 
@@ -57,8 +58,12 @@ class RangesRH(RequestHandler):
         super()._validate(request)
         if request.method != "GET" or "Range" not in request.headers:
             raise UnsupportedRequest("libcurl is for ranges only")
-        if self.legacy_ssl_support or self._client_cert:
-            raise UnsupportedRequest("libcurl is not told of old TLS and of client certificates")
+        if self.legacy_ssl_support or self._client_cert or self.prefer_system_certs:
+            raise UnsupportedRequest("libcurl is told of certifi's authorities only, and of no old TLS")
+        if len(set(filter(None, self._get_proxies(request).values()))) > 1:
+            raise UnsupportedRequest("libcurl keeps its proxy wherever it is sent on to")
+        if self.source_address and not _is_address(self.source_address):
+            raise UnsupportedRequest("libcurl is told of addresses by their numbers")
 
     def _check_extensions(self, extensions: dict[str, Any]) -> None:
         super()._check_extensions(extensions)
@@ -70,7 +75,7 @@ class RangesRH(RequestHandler):
         body = _Body(handle, self._calculate_timeout(request), self._give_back)
         try:
             handle.start((*ALWAYS, *self._options(request)))
-            body.await_first()
+            body.await_answer()
         except BaseException:
             body.close()
             raise
@@ -80,38 +85,30 @@ class RangesRH(RequestHandler):
         return answer
 
     def _options(self, request: Request) -> Iterator[tuple[int, Any]]:
-        """libcurl's options for a request. It reads proxies from the environment, unless it is given an empty one."""
+        """libcurl's options for a request. What it would read from the environment is given, be it empty."""
         headers = HTTPHeaderDict(self._get_headers(request))
         cookies = headers.pop("Cookie", None) or self._get_cookiejar(request).get_cookie_header(request.url)
         if cookies:
-            yield pycurl.COOKIE, cookies  # libcurl keeps them from other hosts when it is sent on
+            yield pycurl.COOKIE, _one_line(cookies)  # libcurl keeps them from other hosts when it is sent on
         yield pycurl.URL, request.url
         yield pycurl.HTTPHEADER, [_header(name, value) for name, value in headers.items()]
         yield pycurl.PROXY, select_proxy(request.url, self._get_proxies(request)) or ""
+        yield pycurl.NOPROXY, ""
         yield pycurl.CONNECTTIMEOUT_MS, int(self._calculate_timeout(request) * 1000)
-        yield from self._certificates()
+        if self.verify:
+            yield from ((option, certifi.where()) for option in (pycurl.CAINFO, pycurl.PROXY_CAINFO))
+        else:
+            yield from ((option, 0) for option in CHECKS_OF_CERTIFICATES)
         if self.source_address:
             yield from _from_address(self.source_address)
-
-    def _certificates(self) -> Iterator[tuple[int, Any]]:
-        """The same as those of yt-dlp's other handlers."""
-        if self.verify:
-            trusted = ssl.get_default_verify_paths().cafile if self.prefer_system_certs else certifi.where()
-            yield pycurl.CAINFO, trusted
-            yield pycurl.PROXY_CAINFO, trusted
-            return
-        checks = (pycurl.SSL_VERIFYPEER, pycurl.SSL_VERIFYHOST, pycurl.PROXY_SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYHOST)
-        yield from ((check, 0) for check in checks)
 
     def _handle_for(self, url: str) -> CurlHandle:
         """An idle handle, rather one with a connection to this host."""
         host = urlsplit(url).netloc
         with self._lock:
-            if self._idle:
-                place = max(range(len(self._idle)), key=lambda number: (self._idle[number].host == host, number))
-                handle = self._idle.pop(place)
-            else:
-                handle = CurlHandle()
+            same = [number for number, handle in enumerate(self._idle) if handle.host == host]
+            handle = self._idle.pop(same[-1] if same else -1) if self._idle else None
+        handle = handle or CurlHandle()
         handle.host = host
         return handle
 
@@ -130,15 +127,15 @@ class Answer(Response):
     fp: "_Body"
 
     def read(self, amt: int | None = None) -> bytes:
-        if amt is None:
-            return self.fp.readall()
-        buffer, filled = bytearray(amt), 0
-        while filled < amt and (size := self.fp.readinto(memoryview(buffer)[filled:])):
-            filled += size
-        return bytes(buffer[:filled])
+        buffer, filled = bytearray(READ_SIZE if amt is None or amt < 0 else amt), 0
+        while (size := self.fp.readinto(memoryview(buffer)[filled:])) != 0:
+            filled += size or 0
+            if filled == len(buffer) and (amt is None or amt < 0):
+                buffer += bytes(READ_SIZE)
+        return bytes(memoryview(buffer)[:filled])
 
-    def readinto(self, buffer: memoryview) -> int:
-        """At least one byte; 0 at the end, or when there is no room."""
+    def readinto(self, buffer: memoryview) -> int | None:
+        """0 at the end, or when there is no room; None when nothing came for a second, which is no end."""
         return self.fp.readinto(buffer)
 
 
@@ -151,10 +148,12 @@ class _Body(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def await_first(self) -> None:
-        self._handle.await_first(self._timeout)
+    def await_answer(self) -> None:
+        self._handle.await_answer(self._timeout)
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int | None:
+        if self.closed:
+            raise ValueError("this answer is closed, and its handle may have another")
         return self._handle.read_into(memoryview(buffer), self._timeout)
 
     def close(self) -> None:
@@ -164,15 +163,26 @@ class _Body(io.RawIOBase):
 
 
 def preference(handler: RequestHandler, request: Request) -> int:
-    """For yt-dlp's director: before all of its own."""
-    return 1000 if isinstance(handler, RangesRH) else 0
+    """For yt-dlp's director: a little before the one it prefers itself, and behind what a user's options prefer."""
+    return 150 if isinstance(handler, RangesRH) else 0
 
 
 def _header(name: str, value: str) -> str:
     """As libcurl wants it: an empty one would be left out."""
-    if "\r" in value or "\n" in value:
-        raise RequestError(f"the header {name} has more than one line")
-    return f"{name}: {value}" if value else f"{name};"
+    return _one_line(f"{name}: {value}" if value else f"{name};")
+
+
+def _one_line(text: str) -> str:
+    if set(text) & {"\r", "\n", "\0"}:
+        raise RequestError("a header has more than one line")
+    return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def _from_address(address: str) -> Iterator[tuple[int, Any]]:

@@ -35,9 +35,9 @@ class Range:
         self._left = last - first + 1
         self._pace = pace
 
-    def readinto(self, buffer: memoryview) -> int:
-        """The bytes that were put at the beginning of `buffer`; 0 at the end. Raises TransientError when the connection ends
-        before."""
+    def readinto(self, buffer: memoryview) -> int | None:
+        """The bytes that were put at the beginning of `buffer`: 0 at the end, None when nothing came for a second. Raises
+        TransientError when the connection ends before."""
         room = buffer[: self._left]
         if not room:
             return 0
@@ -45,6 +45,8 @@ class Range:
             size = _read_into(self._response, room)
         except (RequestError, OSError) as exc:
             raise TransientError("network", refusals.raw_line(exc)) from exc
+        if size is None:
+            return None
         if not size:
             raise TransientError("network", f"the answer ended {self._left} bytes before byte {self.last}")
         self._left -= size
@@ -55,7 +57,7 @@ class Range:
         self._response.close()
 
 
-def _read_into(response: Response, room: memoryview) -> int:
+def _read_into(response: Response, room: memoryview) -> int | None:
     """By libcurl as it comes; yt-dlp's own handlers, which are there for what it does not support, wait for all of it."""
     if isinstance(response, curl.Answer):
         return response.readinto(room)

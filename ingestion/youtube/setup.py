@@ -31,8 +31,8 @@ def deno_path() -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """What is installed: yt-dlp, its challenge solver, the HTTP library and deno; a missing one is left out."""
-    found = {name: version(name) for name in ("yt-dlp", "yt-dlp-ejs", "requests")}
+    """What is installed: yt-dlp, its challenge solver, the HTTP libraries and deno; a missing one is left out."""
+    found = {name: version(name) for name in ("yt-dlp", "yt-dlp-ejs", "requests", "pycurl")}
     if deno := _deno_version():
         found["deno"] = deno
     return found

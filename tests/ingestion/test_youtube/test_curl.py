@@ -1,5 +1,6 @@
 """Ranges by libcurl, through all of yt-dlp in front of it, from a server on this machine that says what it was asked."""
 
+import gc
 import http.client
 import socket
 import ssl
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import trustme
 from yt_dlp.networking import Request
@@ -25,7 +27,7 @@ from yt_dlp.networking.exceptions import (
 
 from ingestion.errors import TransientError
 from ingestion.extraction import MediaFormat
-from ingestion.youtube import curl, media
+from ingestion.youtube import curl, curl_handle, media
 from ingestion.youtube.client import Client
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -81,6 +83,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_refused(self):
         self.answer(403, b"x" * 5000)
+
+    def do_refused_with_half_a_page(self):
+        self.send_response(403)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.close_connection = True
+
+    def do_refused_and_silent(self):
+        self.do_refused_with_half_a_page()
+        self.do_silence()
 
     def do_silence(self):
         self.server_seen.release.wait(PATIENCE_SECONDS)
@@ -155,6 +167,14 @@ def client(make_client: Callable[..., Client]) -> Client:
     return make_client()
 
 
+def handler_of(client: Client) -> curl.RangesRH:
+    return next(handler for handler in client._request_director.handlers.values() if isinstance(handler, curl.RangesRH))
+
+
+def sockets_of_this_process() -> set:
+    return {(seen.laddr, seen.raddr) for seen in psutil.Process().net_connections("tcp4")}
+
+
 def ask(client: Client, url: str, first: int = 0, last: int = 999, **headers: str):
     return client.urlopen(Request(url, headers={"Range": f"bytes={first}-{last}", **headers}))
 
@@ -225,7 +245,7 @@ def test_several_answers_are_open_at_once_and_few_connections_are_kept(client: C
     assert [answer.read() for answer in answers] == [CONTENT[first : first + 10] for first in range(0, 200, 10)]
     for answer in answers:
         answer.close()
-    handler = next(handler for handler in client._request_director.handlers.values() if isinstance(handler, curl.RangesRH))
+    handler = handler_of(client)
     assert len(handler._idle) == curl.MOST_IDLE
     late = ask(client, server.url("/film"))
     client.close()
@@ -233,6 +253,44 @@ def test_several_answers_are_open_at_once_and_few_connections_are_kept(client: C
     assert late.read() == CONTENT[:1000]
     late.close()
     assert handler._idle == [], "what comes back after the end is closed"
+
+
+def test_of_many_hosts_few_connections_are_kept(make_client, serve):
+    client, servers = make_client(), [serve() for _ in range(6)]
+    for server in servers:
+        with closing(ask(client, server.url("/film"))) as answer:
+            answer.read()
+    ports = {server.port for server in servers}
+    kept = {remote.port for _, remote in sockets_of_this_process() if remote and remote.port in ports}
+    assert len(handler_of(client)._idle) == 1
+    assert 1 <= len(kept) <= curl_handle.MOST_CONNECTIONS
+
+
+def test_an_answer_that_nobody_closes_comes_back_when_it_is_collected(client: Client, server: Server):
+    """Even when the collector runs in the midst of taking a handle."""
+    handler = handler_of(client)
+    with handler._lock:
+        ask(client, server.url("/film"))
+        gc.collect()
+    assert len(handler._idle) == 1
+
+
+def test_a_failure_holds_on_to_no_buffer(client: Client, server: Server):
+    buffer = bytearray(10_000)
+    with pytest.raises(IncompleteRead), closing(ask(client, server.url("/short"))) as answer:
+        while answer.readinto(memoryview(buffer)):
+            continue
+    gc.collect()
+    buffer.extend(b"x")  # BufferError while a view of it is left
+
+
+def test_a_closed_answer_gives_nothing_of_the_next(client: Client, server: Server):
+    old = ask(client, server.url("/film"))
+    old.close()
+    with closing(ask(client, server.url("/film"))) as new:
+        with pytest.raises(ValueError, match="closed"):
+            old.readinto(memoryview(bytearray(10)))
+        assert new.read() == CONTENT[:1000]
 
 
 def test_headers_go_out_as_yt_dlp_has_them(make_client, server: Server, tmp_path: Path):
@@ -247,10 +305,56 @@ def test_headers_go_out_as_yt_dlp_has_them(make_client, server: Server, tmp_path
     assert [asked["Cookie"] for asked in server.asked[-2:]] == ["pass=word", None], "another host"
 
 
-def test_a_header_of_two_lines_is_not_sent(client: Client, server: Server):
+@pytest.mark.parametrize(
+    "headers", [{"X": "one\r\nX-Other: two"}, {"X: one\r\nX-Other": "two"}, {"Cookie": "a=b\r\nX-Other: two"}], ids=str
+)
+def test_a_header_of_two_lines_is_not_sent(client: Client, server: Server, headers: dict[str, str]):
     with pytest.raises(RequestError, match="more than one line"):
-        ask(client, server.url("/film"), X="one\r\nX-Other: two")
+        ask(client, server.url("/film"), **headers)
     assert server.asked == []
+
+
+@pytest.mark.parametrize("path", ["/refused_with_half_a_page", "/refused_and_silent"])
+def test_a_refusal_is_one_even_if_its_page_never_comes(make_client, server: Server, path: str):
+    film = MediaFormat("251", server.url(path), "https", "webm", len(CONTENT), None, "opus")
+    with pytest.raises(TransientError) as raised:
+        media.open_range(make_client(socket_timeout=0.2), film, 0, 999)
+    assert raised.value.kind == "forbidden"
+
+
+def test_whoever_waits_is_let_look_around(client: Client, server: Server, monkeypatch):
+    """Nothing for a while is neither bytes nor the end."""
+    monkeypatch.setattr(curl_handle, "LOOK_SECONDS", 0.01)
+    with closing(ask(client, server.url("/stalled"))) as answer:
+        buffer = memoryview(bytearray(1000))
+        assert answer.readinto(buffer) == 10
+        assert [answer.readinto(buffer) for _ in range(3)] == [None, None, None]
+
+
+def test_the_time_between_two_reads_is_not_the_servers_silence(make_client, server: Server):
+    client, buffer = make_client(socket_timeout=0.05), memoryview(bytearray(1000))
+    with closing(ask(client, server.url("/film"), 0, len(CONTENT) - 1)) as answer:
+        got = answer.readinto(buffer)
+        waited = threading.Event()
+        threading.Timer(0.2, waited.set).start()
+        waited.wait(PATIENCE_SECONDS)
+        while size := answer.readinto(buffer):
+            got += size
+    assert got == len(CONTENT)
+
+
+def test_what_is_raised_while_libcurl_calls_us_is_raised_where_we_read(client: Client, server: Server, monkeypatch):
+    class Stopped(BaseException):
+        pass
+
+    def stop(self, data):
+        raise Stopped
+
+    monkeypatch.setattr(curl_handle.CurlHandle, "_move", stop)
+    with pytest.raises(Stopped):
+        ask(client, server.url("/film"))
+    monkeypatch.undo()
+    ask(client, server.url("/film")).close()
 
 
 def test_an_answer_may_send_us_on_but_not_for_ever_and_not_to_a_file(client: Client, server: Server):
@@ -292,8 +396,24 @@ def test_a_proxy_of_the_environment_is_not_used_against_the_option(make_client, 
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     ask(make_client(proxy=""), server.url("/film")).close()
     assert len(server.asked) == 1
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(TransportError):
         ask(make_client(proxy="http://127.0.0.1:9"), server.url("/film"))
+
+
+def test_proxies_that_depend_on_the_address_are_yt_dlps_own_affair(make_client, server: Server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with closing(ask(make_client(proxy=None), server.url("/film"))) as answer:
+        assert not isinstance(answer, curl.Answer)
+
+
+def test_the_password_of_a_proxy_is_in_no_line_of_the_record(make_client, server: Server):
+    film = MediaFormat("251", server.url("/film"), "https", "webm", len(CONTENT), None, "opus")
+    with pytest.raises(TransientError) as raised:
+        media.open_range(make_client(proxy="http://user:secret@127.0.0.1:99999"), film, 0, 999)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_proxy_that_refuses_is_told_apart(make_client, twin):
@@ -326,10 +446,18 @@ def test_a_certificate_of_a_known_authority_is_good(make_client, serve, monkeypa
         ask(make_client(), secure.url("/film", host="localhost", scheme="https"))
 
 
-@pytest.mark.parametrize(("address", "seen"), [("127.0.0.3", "127.0.0.3"), ("0.0.0.0", "127.0.0.1")])
-def test_requests_leave_from_the_address_of_the_option(make_client, server: Server, address: str, seen: str):
-    ask(make_client(source_address=address), server.url("/film")).close()
-    assert server.peers[-1][0] == seen
+def test_requests_leave_from_the_address_of_the_option(make_client, server: Server):
+    ask(make_client(source_address="127.0.0.3"), server.url("/film")).close()
+    assert server.peers[-1][0] == "127.0.0.3"
+    with closing(ask(make_client(source_address="localhost"), server.url("/film"))) as answer:
+        assert not isinstance(answer, curl.Answer), "libcurl would take it for a name of an interface"
+
+
+def test_an_address_of_no_number_says_which_kind_is_wanted(make_client, server: Server):
+    """The server has an IPv4 address only; localhost may have both."""
+    ask(make_client(source_address="0.0.0.0"), server.url("/film", host="localhost")).close()
+    with pytest.raises(TransportError):
+        ask(make_client(source_address="::"), server.url("/film", host="localhost"))
 
 
 def test_the_kinds_of_media_errors_are_ours(client: Client, server: Server):
