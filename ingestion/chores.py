@@ -14,11 +14,12 @@ from ingestion.errors import ArchiveError
 from ingestion.models import Chore
 from ingestion.outages import DATABASE_AWAY
 from ingestion.store import Store
+from videos import tallies
 
 logger = logging.getLogger(__name__)
 
-UPLOADS, BUCKET = "clean uploads", "clean bucket"
-EVERY = {UPLOADS: timedelta(hours=1), BUCKET: timedelta(days=1)}
+UPLOADS, BUCKET, TALLIES, RECOUNT = "clean uploads", "clean bucket", "fold tallies", "count videos again"
+EVERY = {UPLOADS: timedelta(hours=1), BUCKET: timedelta(days=1), TALLIES: timedelta(minutes=5), RECOUNT: timedelta(days=1)}
 IN_VAIN_AFTER = timedelta(hours=1)
 """A chore that has not ended by then is taken for one whose worker died, or found the storage away. Two at it harm nothing."""
 OLDER_THAN = timedelta(hours=1)
@@ -56,16 +57,38 @@ def _due() -> QuerySet[Chore]:
 
 
 def clean_now_and_then(store: Store) -> threading.Thread | None:
-    """Remove from the storage what lies there for nothing: unfinished uploads every hour, everything every day.
+    """Keep the tallies of videos short and right, and remove from the storage what lies there for nothing: unfinished
+    uploads every hour, everything every day.
 
     In a thread, which is returned: a listing of millions of objects takes minutes, and the caller has other work.
     """
     taken = [name for name in EVERY if take(name)]
     if not taken:
         return None
-    thread = threading.Thread(target=_clean, args=(store, taken), name="clean-storage", daemon=True)
+    thread = threading.Thread(target=_do, args=(store, taken), name="chores", daemon=True)
     thread.start()
     return thread
+
+
+def _do(store: Store, taken: Collection[str]) -> None:
+    try:
+        _tally(taken)
+        if of_storage := [name for name in (UPLOADS, BUCKET) if name in taken]:
+            _clean(store, of_storage)
+    except DATABASE_AWAY as exc:
+        logger.warning("the database went away while something was tidied: %s", exc)
+    finally:
+        connection.close()
+
+
+def _tally(taken: Collection[str]) -> None:
+    if TALLIES in taken:
+        tallies.fold()
+        note_end(TALLIES)
+    if RECOUNT in taken:
+        if wrong := tallies.mend():
+            logger.error("%d tallies of videos were wrong, and are right again: something wrote past the triggers", wrong)
+        note_end(RECOUNT)
 
 
 def _clean(store: Store, taken: Collection[str]) -> None:
@@ -76,7 +99,3 @@ def _clean(store: Store, taken: Collection[str]) -> None:
             note_end(name)
     except ArchiveError as failure:
         logger.warning("the storage was not cleaned, it is tried again in an hour: %s", failure)
-    except DATABASE_AWAY as exc:
-        logger.warning("the database went away while the storage was cleaned: %s", exc)
-    finally:
-        connection.close()

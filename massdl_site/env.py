@@ -78,15 +78,15 @@ def whole(name: str, default: int, *, at_least: int = 0, meaning: str) -> int:
     return _read(name, default, parse, f"a whole number, {at_least} or more", meaning)
 
 
-def number(name: str, default: float, *, above: float = 0, meaning: str) -> float:
-    """A decimal number greater than `above`, in plain digits."""
+def number(name: str, default: float, *, or_zero: bool = False, meaning: str) -> float:
+    """A decimal number greater than 0, or 0 too where that means something, in plain digits."""
 
     def parse(value: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]+)?", value) or float(value) <= above:
+        if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]+)?", value) or not (float(value) or or_zero):
             raise ValueError(value)
         return float(value)
 
-    return _read(name, default, parse, f"a number above {above:g}", meaning)
+    return _read(name, default, parse, "a number, 0 or more" if or_zero else "a number above 0", meaning)
 
 
 def choice(name: str, default: str, options: tuple[str, ...], *, meaning: str) -> str:

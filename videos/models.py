@@ -125,6 +125,7 @@ class Video(models.Model):
             models.Index(fields=["error_kind"], condition=Q(error_kind__gt=""), name="video_error_kind"),
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="video_stored_at"),
             models.Index(fields=["checksum"], condition=Q(status="stored"), name="video_checksum"),
+            models.Index(fields=["file_size"], condition=Q(status="stored"), name="video_file_size"),
         ]
 
     def __str__(self):
@@ -241,3 +242,35 @@ class Asset(models.Model):
 
     def __str__(self):
         return " ".join(filter(None, (self.get_kind_display(), self.language, self.ext)))
+
+
+class VideoTally(models.Model):
+    """A change in how many videos there are of one key: the sum of a key's rows is the number of its videos.
+
+    Triggers of the videos' table append the rows, in the transaction of what they count, so that nobody waits for a row that
+    another writes. `videos.tallies` reads them; its `fold` makes the rows of a key into one, and keeps what all folded rows
+    are together: by status and kind in rows without channel and person, by person in rows without channel and status. The
+    ids are plain numbers: what a key named may be gone by now, and then its sum is 0.
+    """
+
+    person_id = models.BigIntegerField(null=True)
+    channel_id = models.BigIntegerField(null=True)
+    session_id = models.BigIntegerField(null=True)
+    status = models.CharField(max_length=12, choices=Video.Status, blank=True)
+    error_kind = models.CharField(max_length=30, blank=True)
+    videos = models.BigIntegerField()
+    bytes = models.BigIntegerField(help_text="Of their files in the storage.")
+    is_folded = models.BooleanField(db_default=False, default=False)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["person_id"], name="tally_person"),
+            models.Index(fields=["channel_id"], name="tally_channel"),
+            models.Index(fields=["session_id"], condition=Q(session_id__isnull=False), name="tally_session"),
+            models.Index(fields=["id"], condition=Q(is_folded=False), name="tally_fresh"),
+            models.Index(fields=["person_id"], condition=Q(channel_id__isnull=True), name="tally_total"),
+        ]
+
+    def __str__(self):
+        return f"{self.videos:+} {self.status}"

@@ -7,13 +7,17 @@ from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 
+from ingestion.admin.archive_pages import ChannelPage
 from ingestion.admin.steering import SteeringActions
+from ingestion.admin.tallies import VideoColumns
 from ingestion.api import look_again
 from ingestion.models import DownloadSession, Scan
 from ingestion.steering import Channels
 from people.models import Channel
+from videos import tallies
 from videos.admin import ChannelAdmin as PlainChannelAdmin
 from videos.admin import number_of
 from videos.models import Asset, Video
@@ -22,7 +26,11 @@ admin.site.unregister(Channel)
 
 
 @admin.register(Channel)
-class ChannelAdmin(SteeringActions, PlainChannelAdmin):
+class ChannelAdmin(ChannelPage, SteeringActions, VideoColumns, PlainChannelAdmin):
+    list_display = (*PlainChannelAdmin.list_display, "stored_videos", "waiting_videos", "refused_videos", "bytes_stored")
+    list_filter = (("person", AutocompleteSelectFilter), *PlainChannelAdmin.list_filter)
+    tallies_of_rows = staticmethod(tallies.of_channels)
+    filter_of_videos = "channel__id__exact"
     actions = ("pause", "pause_now", "resume", "cancel", "cancel_now", "look_for_new_videos")
     left_alone: ClassVar = {
         "pause": ("it is paused already", "they are paused already"),

@@ -1,37 +1,33 @@
-"""How far the sessions of a page are, in two queries for all of them."""
+"""How far the rows of a page are: sessions, people and channels, in a constant number of queries for all of them."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from django.db.models import Count
 from django.template.defaultfilters import pluralize
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.views import ChangeList
 
 from ingestion.models import Scan
-from videos.models import Video
+from videos import tallies
+from videos.admin import NOTHING, one_line, size
 
 
 @dataclass
-class Tally:
+class Tally(tallies.Tally):
     """A session's own videos by status and its scans by state."""
 
-    videos: Counter = field(default_factory=Counter)
-    scans: Counter = field(default_factory=Counter)
+    scans: Counter[str] = field(default_factory=Counter)
 
     @property
     def lists_on(self) -> bool:
         """Channels are still to be listed: the number of videos may grow."""
         return bool(self.scans["pending"] + self.scans["running"])
-
-    @property
-    def waiting(self) -> int:
-        return self.videos["pending"] + self.videos["downloading"]
-
-    @property
-    def refused(self) -> int:
-        return self.videos["failed"] + self.videos["unavailable"]
 
     def refused_in_words(self) -> str:
         """Videos that are not stored, and channels that could not be listed."""
@@ -41,22 +37,64 @@ class Tally:
     def in_words(self) -> str:
         if not self.videos.total():
             return "listing channels" if self.lists_on else "no videos"
-        return f"{self.videos['stored']:,} of {self.videos.total():,}{' so far' if self.lists_on else ''}"
+        return f"{self.stored:,} of {self.videos.total():,}{' so far' if self.lists_on else ''}"
 
 
 def tallies_of(session_ids: Collection[int]) -> dict[int, Tally]:
     """A tally for each session, zeros where nothing is known."""
-    tallies = {pk: Tally() for pk in session_ids}
-    grouped = Count("pk")
-    for pk, status, count in _rows(Video, tallies).values_list("session_id", "status").annotate(count=grouped):
-        tallies[pk].videos[status] = count
-    for pk, state, count in _rows(Scan, tallies).values_list("session_id", "state").annotate(count=grouped):
-        tallies[pk].scans[state] = count
-    return tallies
+    found = {pk: Tally(**vars(tally)) for pk, tally in tallies.of_sessions(session_ids).items()}
+    scans = Scan.objects.filter(session__in=list(found)).order_by().values_list("session_id", "state")
+    for pk, state, count in scans.annotate(count=Count("pk")):
+        found[pk].scans[state] = count
+    return found
 
 
-def _rows(model: type[Video] | type[Scan], session_ids: Collection[int]):
-    return model.objects.filter(session__in=list(session_ids)).order_by()
+class TalliedChangeList(ChangeList):
+    """Gives each row of the page its `tally`."""
+
+    def get_results(self, request):
+        super().get_results(request)
+        found = self.model_admin.tallies_of_rows([row.pk for row in self.result_list])
+        for row in self.result_list:
+            row.tally = found[row.pk]
+
+
+class VideoColumns:
+    """For the admin of what videos hang on: how many there are and what they take, read for the rows of the page only.
+
+    `filter_of_videos` is the parameter by which the list of videos shows those of a row.
+    """
+
+    tallies_of_rows: Callable[[Collection[int]], dict[int, tallies.Tally]]
+    filter_of_videos: str
+
+    def get_changelist(self, request, **kwargs):
+        return TalliedChangeList
+
+    @display(description="stored")
+    def stored_videos(self, row):
+        return self._link(row, row.tally.stored, "stored")
+
+    @display(description="waiting")
+    def waiting_videos(self, row):
+        return self._link(row, row.tally.waiting, "pending" if not row.tally.videos["downloading"] else "")
+
+    @display(description="not stored")
+    def refused_videos(self, row):
+        failed, unavailable = row.tally.videos["failed"], row.tally.videos["unavailable"]
+        return self._link(row, failed + unavailable, "" if failed and unavailable else "failed" if failed else "unavailable")
+
+    @display(description="storage")
+    def bytes_stored(self, row):
+        return one_line(size(row.tally.bytes) if row.tally.bytes else NOTHING)
+
+    def _link(self, row, count: int, status: str) -> SafeString | str:
+        """To those videos; to all of the row where no one status stands for them."""
+        if not count:
+            return "0"
+        query = {self.filter_of_videos: row.pk} | ({"status__exact": status} if status else {})
+        page = reverse("admin:videos_video_changelist")
+        return format_html('<a class="text-link" href="{}?{}">{}</a>', page, urlencode(query), f"{count:,}")
 
 
 def progress_bar(videos: Counter) -> SafeString:
