@@ -11,13 +11,13 @@ Work is done by workers (`manage.py workers`, or `borrowed_workers()` for a whil
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -160,7 +160,7 @@ def start_session(inputs: Inputs, *, options: Options, user: Any = None) -> Down
     with transaction.atomic():
         enrolment = enrol(inputs.rows)
         refused = [_refusal(inputs, outcome) for outcome in enrolment.outcomes if outcome.outcome == "refused"]
-        return _start(enrolment.channels, inputs.source, [*inputs.problems, *refused], options, user)
+        return _start([channel.pk for channel in enrolment.channels], inputs.source, [*inputs.problems, *refused], options, user)
 
 
 def _refusal(inputs: Inputs, outcome: RowOutcome) -> dict[str, Any]:
@@ -168,10 +168,11 @@ def _refusal(inputs: Inputs, outcome: RowOutcome) -> dict[str, Any]:
     return _problem(source, None if source == BY_URL else row.number, row.url, outcome.message)
 
 
-def _start(channels: Sequence[Channel], source: str, problems: list[dict[str, Any]], options: Options, user: Any) -> DownloadSession:
+def _start(channels: Iterable[int], source: str, problems: list[dict[str, Any]], options: Options, user: Any) -> DownloadSession:
     session = DownloadSession.objects.create(source=source, options=options.as_json(), problems=problems, created_by=user)
-    ids = dict.fromkeys(channel.pk for channel in channels)
-    Scan.objects.bulk_create([Scan(session=session, channel_id=pk) for pk in ids], batch_size=1000)
+    ids = list(dict.fromkeys(channels))
+    with connection.cursor() as cursor:  # a sheet may name tens of thousands: the database fills in all else
+        cursor.execute("INSERT INTO ingestion_scan (session_id, channel_id) SELECT %s, unnest(%s::bigint[])", [session.pk, ids])
     dispatch.ring(dispatch.SCANS, min(len(ids), dispatch.MOST_WAKE_UPS))
     return session
 
@@ -180,13 +181,15 @@ def start_after_import(
     *, channels: Collection[int], source: str, problems: list[dict[str, Any]], settings: Mapping[str, Any], user: Any = None
 ) -> str | None:
     """Called when staff confirmed a sheet in the admin: starts a session for its channels and returns the page to show,
-    None when the sheet had no channel."""
+    None when the sheet had no channel, or when the user may not see sessions."""
     if not channels:
         return None
     usable, sentences = read_options(settings)
     problems = [*problems, *(_problem(source, None, "", sentence, is_note=True) for sentence in sentences)]
     with transaction.atomic():
-        session = _start(list(Channel.objects.filter(pk__in=channels)), source, problems, replace(Options(), **usable), user)
+        session = _start(channels, source, problems, replace(Options(), **usable), user)
+    if user and not user.has_perm("ingestion.view_downloadsession"):
+        return None
     return reverse("admin:ingestion_downloadsession_change", args=[session.pk])
 
 
@@ -207,7 +210,7 @@ def look_again(channels: QuerySet[Channel], *, user: Any = None) -> list[Downloa
         for channel in (channel for channel in locked if channel.pk not in still):
             options = replace(Options.of(newest.get(channel.pk, {})), skip_existing=True, retry_failed=False)
             groups.setdefault(options, []).append(channel)
-        return [_start(group, ASKED_AGAIN, [], options, user) for options, group in groups.items()]
+        return [_start([channel.pk for channel in group], ASKED_AGAIN, [], options, user) for options, group in groups.items()]
 
 
 def pause(session: DownloadSession, reason: str = "") -> bool:

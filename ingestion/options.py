@@ -16,6 +16,7 @@ PICTURE_CONVERSIONS = ("h264", "hevc")
 ASSETS = ("info", "thumbnail", "subtitles", "transcript", "nfo")
 ALL, NO = "all", "none"
 AUDIO_BITRATES = (16, 1000)
+SHOWN_VALUE = 100
 SUBTAGS = {2: str.upper, 4: lambda part: "orig" if part.lower() == "orig" else part.title()}
 """How parts of a code are written, by their length: regions and scripts; `orig` is yt-dlp's mark of what was spoken."""
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
@@ -188,16 +189,22 @@ def read_options(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for name, value in raw.items():
         allowed = _ALLOWED.get(name)
         if allowed is None:
-            sentences.append(f"Setting {name!r} is unknown and was passed over; known: {', '.join(_ALLOWED)}.")
+            sentences.append(f"Setting {_shown(name)} is unknown and was passed over; known: {', '.join(_ALLOWED)}.")
             continue
         try:
             usable[name] = allowed.read(value)
         except ValueError:
-            sentences.append(f"Setting {name!r} is {value!r} and was passed over; allowed: {allowed.words}.")
+            sentences.append(f"Setting {name!r} is {_shown(value)} and was passed over; allowed: {allowed.words}.")
     for names, sentence in list(conflicts(Options(**usable))):
         sentences.append(f"{sentence} Settings {names[0]!r} and {names[1]!r} were passed over.")
         usable = {name: value for name, value in usable.items() if name not in names}
     return usable, sentences
+
+
+def _shown(value: Any) -> str:
+    """Enough of it for staff to find it in their sheet."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE]}…"
 
 
 class _Setting:

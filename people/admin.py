@@ -1,5 +1,8 @@
 """People and channels in the admin."""
 
+from datetime import datetime
+from typing import ClassVar
+
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, Field, OuterRef, Q, QuerySet, Subquery, Value
@@ -63,6 +66,9 @@ class CheapListMixin:
 class PersonForm(forms.ModelForm):
     """Refuses a person who is here already: the natural key is made by the database, so no field of the form is at fault."""
 
+    class Meta:
+        labels: ClassVar = {"row_id": "Number in the sheet", "type": "Kind of person", "source_link": "Where found"}
+
     def clean(self) -> dict:
         row_id, email, name = (self.cleaned_data.get(field, "") for field in ("row_id", "email", "name"))
         prefix, text = ("row:", Value(row_id)) if row_id else ("email:", Lower(Value(email))) if email else ("name:", Lower(Value(name)))
@@ -74,10 +80,10 @@ class PersonForm(forms.ModelForm):
 @admin.register(Person)
 class PersonAdmin(SheetPagesMixin, CheapListMixin, ModelAdmin):
     form = PersonForm
-    list_display = ["name", "email", "type", "row_id", "number_of_channels", "created_at"]
+    list_display = ["name", "email", "type", "sheet_number", "number_of_channels", "added"]
     list_filter = ["type", "created_at"]
     search_fields = ["name", "email", "row_id"]
-    search_help_text = "Name, e-mail or row_id"
+    search_help_text = "Name, e-mail or number in the sheet"
     fields = ["name", "email", "type", "row_id", "source_link", "notes", "created_at"]
     readonly_fields = ["created_at"]
     inlines = [ChannelInline]
@@ -93,6 +99,14 @@ class PersonAdmin(SheetPagesMixin, CheapListMixin, ModelAdmin):
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    @display(description="number in the sheet", ordering="row_id")
+    def sheet_number(self, person: Person) -> str:
+        return person.row_id or "-"
+
+    @display(description="added", ordering="created_at")
+    def added(self, person: Person) -> datetime:
+        return person.created_at
+
     @display(description="channels", ordering="number_of_channels")
     def number_of_channels(self, person: Person) -> int:
         return person.number_of_channels
@@ -104,6 +118,13 @@ class PersonAdmin(SheetPagesMixin, CheapListMixin, ModelAdmin):
 
 class ChannelForm(forms.ModelForm):
     """A new channel by its address; refuses one that is here already, however it is spelled."""
+
+    class Meta:
+        labels: ClassVar = {
+            "url": "Address on YouTube",
+            "max_concurrent_videos": "Videos at the same time",
+            "rescan_every_hours": "Hours between two looks for new videos",
+        }
 
     def clean_url(self) -> str:
         text = self.cleaned_data["url"]

@@ -1,44 +1,24 @@
-"""Formats of import-export: one that reads any sheet, three that write one."""
+"""Formats in which sheets are written; none of their cells runs as a formula."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
 
 import tablib
 from import_export.formats import base_formats
 
-from people.sheets import Sheet, read_sheet
+from people.sheets.columns import REFUSED_BECAUSE, REFUSED_ROW
 from people.sheets.formulas import escape_formula
+from people.sheets.originals import Originals
 
-
-class SheetDataset:
-    """The bytes of a sheet, read once its file name is known."""
-
-    def __init__(self, data: bytes):
-        self._data = data
-
-    def read(self, name: str) -> Sheet:
-        """Raises `SheetError`."""
-        return read_sheet(self._data, name)
-
-
-class AnySheet(base_formats.Format):
-    """CSV, JSON, text or XLSX, told by the content, so that staff need not choose."""
-
-    def __init__(self, encoding: str | None = None):
-        pass
-
-    def get_title(self) -> str:
-        return "CSV, JSON, text or XLSX, told by its content"
-
-    def create_dataset(self, in_stream: bytes) -> SheetDataset:
-        return SheetDataset(in_stream)
-
-    def can_import(self) -> bool:
-        return True
+MARK = "\ufeff"  # by which Excel knows UTF-8
 
 
 class SafeCSV(base_formats.CSV):
     """CSV that Excel reads as UTF-8 and in which nothing runs as a formula."""
 
     def export_data(self, dataset: tablib.Dataset, **kwargs) -> str:
-        return "\ufeff" + super().export_data(_without_formulas(dataset), **kwargs)
+        return MARK + super().export_data(_without_formulas(dataset), **kwargs)
 
 
 class SafeXLSX(base_formats.XLSX):
@@ -46,6 +26,22 @@ class SafeXLSX(base_formats.XLSX):
 
     def export_data(self, dataset: tablib.Dataset, **kwargs) -> bytes:
         return super().export_data(_without_formulas(dataset), **kwargs)
+
+
+def write_refused_rows(refusals: Mapping[int, Sequence[str]], originals: Originals) -> bytes:
+    """A CSV of the refused rows as they stand in their file, each behind its number and the sentences that say why.
+
+    It can be mended and imported again. A row that could not be read at all has no other cells.
+    """
+    header, rows = originals
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([REFUSED_ROW, REFUSED_BECAUSE, *map(escape_formula, header)])
+    for number, sentences in refusals.items():
+        cells = rows.get(number, [])
+        cells = [*cells, *[""] * (len(header) - len(cells))]
+        writer.writerow([number, " ".join(sentences), *map(escape_formula, cells)])
+    return (MARK + text.getvalue()).encode()
 
 
 def _without_formulas(dataset: tablib.Dataset) -> tablib.Dataset:

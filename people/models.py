@@ -1,9 +1,12 @@
-"""People and the channels where they publish."""
+"""People, the channels where they publish, and the sheets that tell of both."""
 
+import uuid
+
+from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Concat, Lower
+from django.db.models.functions import Concat, Lower, Now
 
 
 class Person(models.Model):
@@ -107,3 +110,24 @@ class ChannelAlias(models.Model):
 
     def __str__(self):
         return self.canonical_url
+
+
+class SheetUpload(models.Model):
+    """A sheet whose preview was shown to its owner. `page` is where its confirmation led to.
+
+    It is for its owner alone and for a day: `people.uploads` finds, confirms and removes it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200)
+    data = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    confirmed_at = models.DateTimeField(null=True)
+    page = models.CharField(max_length=200, blank=True, db_default="", default="")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return self.name

@@ -1,18 +1,16 @@
-"""Sheets that a preview has shown and that wait, for a day at most, to be confirmed."""
+"""Sheets that staff have uploaded. They wait in the database, where every web host finds them, for a day at most."""
 
-import re
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID
 
-from django.core import signing
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
-from import_export.tmp_storages import BaseStorage
 
-FOLDER = "imports"
+from people.models import SheetUpload
+from people.sheets.sheet import clean_line
+
 LIFETIME = timedelta(days=1)
-SALT = "people.uploads"
+LONGEST_NAME = 200
 GONE = "This import was confirmed already, or its preview is too old. Nothing was imported now; upload the file again."
 
 
@@ -20,55 +18,26 @@ class UploadGone(Exception):
     """There is no such sheet any more, or never was; the message is a sentence for staff."""
 
 
-class UploadStorage(BaseStorage):
-    """One upload; `name` is made by `save`. No name can lead out of the folder."""
-
-    def save(self, data: bytes) -> None:
-        sweep()
-        self.name = uuid4().hex
-        default_storage.save(self._path(), ContentFile(data))
-
-    def read(self) -> bytes:
-        """Raises `UploadGone`."""
-        try:
-            with default_storage.open(self._path()) as file:
-                return file.read()
-        except FileNotFoundError as exc:
-            raise UploadGone(GONE) from exc
-
-    def remove(self) -> None:
-        default_storage.delete(self._path())
-
-    def _path(self) -> str:
-        if not re.fullmatch(r"[0-9a-f]{32}", self.name or ""):
-            raise UploadGone(GONE)
-        return f"{FOLDER}/{self.name}"
+def keep_upload(data: bytes, *, name: str, owner: AbstractBaseUser) -> SheetUpload:
+    """Keep a sheet until it is confirmed; those that nobody confirmed in time go."""
+    SheetUpload.objects.filter(created_at__lt=timezone.now() - LIFETIME).delete()
+    return SheetUpload.objects.create(data=data, name=clean_line(name)[:LONGEST_NAME] or "sheet", owner=owner)
 
 
-def seal(name: str, *, source: str, user_id: int) -> str:
-    """A token for the confirmation form: which upload, the file's own name, and who may confirm it."""
-    return signing.dumps([name, source[:200], user_id], salt=SALT)
-
-
-def unseal(token: str, *, user_id: int) -> tuple[str, str]:
-    """The upload's name and its file's own name. Raises `UploadGone` for what was not sealed for this user, or too long ago."""
+def find_upload(name: str, *, owner: AbstractBaseUser) -> SheetUpload:
+    """The upload of this owner, confirmed ones among them. Raises `UploadGone` for any other, and when it is too old."""
     try:
-        name, source, owner = signing.loads(token, salt=SALT, max_age=LIFETIME)
-    except signing.BadSignature as exc:
+        return SheetUpload.objects.get(pk=UUID(name), owner=owner.pk, created_at__gt=timezone.now() - LIFETIME)
+    except (ValueError, SheetUpload.DoesNotExist) as exc:
         raise UploadGone(GONE) from exc
-    if owner != user_id:
-        raise UploadGone(GONE)
-    return name, source
 
 
-def sweep() -> None:
-    """Remove the uploads nobody has confirmed in time."""
-    if not default_storage.exists(FOLDER):
-        return
-    oldest = timezone.now() - LIFETIME
-    for name in default_storage.listdir(FOLDER)[1]:
-        try:
-            if default_storage.get_modified_time(f"{FOLDER}/{name}") < oldest:
-                default_storage.delete(f"{FOLDER}/{name}")
-        except FileNotFoundError:  # somebody else swept it
-            continue
+def claim_upload(upload: SheetUpload) -> bool:
+    """Take it for the import of this transaction. Of two confirmations one gets True, the other waits for it and gets False."""
+    return bool(SheetUpload.objects.filter(pk=upload.pk, confirmed_at=None).update(confirmed_at=timezone.now()))
+
+
+def close_upload(upload: SheetUpload, *, page: str, keeps_data: bool) -> None:
+    """Remember where the import led to; the sheet itself goes, unless its refused rows may still be downloaded."""
+    changed = {"page": page} if keeps_data else {"page": page, "data": b""}
+    SheetUpload.objects.filter(pk=upload.pk).update(**changed)

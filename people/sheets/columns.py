@@ -19,6 +19,7 @@ NAMES = {
 }
 COLUMN_BY_NAME = {name: column for column, names in NAMES.items() for name in names.split()}
 KNOWN = ", ".join(NAMES)
+REFUSED_ROW, REFUSED_BECAUSE = "refused row", "refused because"  # what the sheet of refused rows has beside the columns of the file
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ def column_of(name: str) -> str | None:
     """The column a header means, None when it is not known. Case, blanks and punctuation do not matter."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return COLUMN_BY_NAME.get("".join(character for character in folded if character.isalnum()))
+
+
+def is_ours(name: str) -> bool:
+    """Whether it is a column that the sheet of refused rows has added: passed over without a word when that is imported."""
+    return clean_line(name).casefold() in (REFUSED_ROW, REFUSED_BECAUSE)
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -83,7 +89,7 @@ def _layout_by_header(cells: Sequence[str]) -> Layout:
         if column and column in columns:
             problems.append(repeated_column(cell, column))
             column = None
-        elif cell.strip() and not column:
+        elif cell.strip() and not column and not is_ours(cell):
             problems.append(unknown_column(cell))
         columns.append(column)
     if "channel" not in columns:

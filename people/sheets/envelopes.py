@@ -31,6 +31,14 @@ def read_envelope(text: str, problems: list[Problem]) -> tuple[Iterator[Entry], 
     return _entries(channels, problems), _storable(settings)
 
 
+def excerpt(value: Any) -> str:
+    """The value as JSON, for staff to find it by; blank when it is nested so deeply that it can be read but not written."""
+    try:
+        return json.dumps(value)[:1000]
+    except RecursionError:
+        return ""
+
+
 def _parse(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
@@ -68,7 +76,7 @@ def _entries(channels: list[Any], problems: list[Problem]) -> Iterator[Entry]:
                 yield entry
         else:
             message = 'This is neither an address nor an object such as {"name": "Ann", "channel": "@ann"}.'
-            problems.append(make_problem(number, json.dumps(item), message))
+            problems.append(make_problem(number, excerpt(item), message))
 
 
 def _entry(number: int, item: dict[str, Any], problems: list[Problem], reported: set[str]) -> Entry | None:
@@ -82,7 +90,7 @@ def _entry(number: int, item: dict[str, Any], problems: list[Problem], reported:
                 problems.append(repeated_column(key, column) if column else unknown_column(key))
             reported.add(key)
         elif text is None:
-            problems.append(make_problem(number, json.dumps(value)[:1000], f"The value of “{key}” is not text."))
+            problems.append(make_problem(number, excerpt(value), f"The value of “{clean_text(key)[:60]}” is not text."))
             return None
         elif text.strip():
             values[column] = text

@@ -269,6 +269,25 @@ def test_the_transaction_around_an_import_survives_a_second_try():
     assert Person.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_large_sheet_after_a_small_one_reads_no_whole_table_for_each_row():
+    """The plan by which a foreign key is checked is made for the first rows, when reading the whole table is cheapest."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE people_person CASCADE")
+        cursor.execute("VACUUM ANALYZE people_person")
+        cursor.execute("DISCARD PLANS")
+        for size in (10, 1000):  # of the first five checks each has a plan of its own
+            before = _rows_read_whole(cursor)
+            enrol(make_rows(*({"name": f"{size} {number}", "channel": f"@c{size}n{number}"} for number in range(size))))
+            assert _rows_read_whole(cursor) - before <= 10 * size
+
+
+def _rows_read_whole(cursor) -> int:
+    cursor.execute("SELECT pg_stat_force_next_flush()")
+    cursor.execute("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'people_person'")
+    return cursor.fetchone()[0]
+
+
 def _interrupted_once(desk):
     """A desk beside which, the first time, somebody else makes the same channel on another connection."""
     calls = []

@@ -1,31 +1,28 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from threading import Barrier
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import Client
-from django.utils import timezone
 
-from people import import_pages, uploads
+from ingestion.models import DownloadSession
+from people import import_pages
 from people.enrolment import EnrolmentError
-from people.models import Channel, Person
+from people.import_report import OUTCOMES
+from people.models import Channel, Person, SheetUpload
 from people.sheets import read_sheet
+from people.sheets.columns import NAMES
+from people.sheets.samples import SAMPLES
 from tests.factories import make_channel, make_person
+from tests.people.importing import CONFIRM, IMPORT, LIST, confirmation, numbers, part, plain, upload
 from tests.people.test_admin import said, sign_in
 from tests.people.workbooks import make_workbook
 
 pytestmark = pytest.mark.django_db
 
-IMPORT = "/admin/people/person/import/"
-CONFIRM = "/admin/people/person/process_import/"
 EXPORT = "/admin/people/person/export/"
-LIST = "/admin/people/person/"
 
 calls: list[dict] = []
 
@@ -40,25 +37,10 @@ def say_nothing(**kwargs) -> None:
 
 
 @pytest.fixture(autouse=True)
-def hook(settings, tmp_path):
+def hook(settings):
     calls.clear()
     settings.AFTER_ENROLMENT = f"{__name__}.remember"
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}},
-    }
     return settings
-
-
-def upload(client, data: bytes, name: str = "people.csv"):
-    return client.post(IMPORT, {"import_file": SimpleUploadedFile(name, data), "format": "0", "resource": "0"})
-
-
-def confirmation(response) -> dict[str, str]:
-    """What the browser sends when staff confirm the preview; empty when there is nothing to confirm."""
-    page = response.content.decode()
-    form = re.search(rf'<form action="{CONFIRM}".*?</form>', page, re.DOTALL)
-    return dict(re.findall(r'<input type="hidden" name="([a-z_]+)" value="([^"]*)"', form[0])) if form else {}
 
 
 FILES = {
@@ -79,8 +61,10 @@ def test_a_sheet_is_shown_first_and_imported_when_confirmed(admin_client, admin_
     channel = Channel.objects.get()
     assert (done.status_code, done["Location"]) == (302, "/admin/people/channel/")
     assert said(done) == [f"Imported {name}: 1 new, 0 changed, 0 unchanged, 0 not imported."]
-    expected = {"limit": 3} if name.endswith("json") else {}
-    assert calls == [{"channels": [channel.pk], "source": name, "problems": [], "settings": expected, "user": admin_user}]
+    (call,) = calls
+    assert call.pop("settings")["limit"] == (3 if name.endswith("json") else None)
+    assert call == {"channels": [channel.pk], "source": name, "problems": [], "user": admin_user}
+    assert not SheetUpload.objects.exclude(data=b"").exists()
 
 
 def test_text_is_imported_too_and_people_are_named_after_their_handles(admin_client):
@@ -107,20 +91,25 @@ def known():
 
 
 def test_the_preview_tells_row_by_row_what_would_happen(admin_client, known):
-    page = upload(admin_client, MIXED).content.decode()
-    assert "people.csv: 1 new, 1 changed, 1 unchanged, 3 not imported" in page
-    problems, rows = (re.search(f'id="{part}".*?</table>', page, re.DOTALL)[0] for part in ("import-problems", "import-rows"))
-    assert numbers(problems) == ["5", "6", "7"]
-    assert numbers(rows) == ["2", "3", "4"]
-    assert "This is not an e-mail address" in problems
-    assert "This channel belongs to Same (same@x.org)" in problems
-    assert "type: teacher → pupil" in rows
+    page = upload(admin_client, MIXED)
+    assert "people.csv: 1 new, 1 changed, 1 unchanged, 3 not imported" in page.content.decode()
+    groups = {outcome: plain(part(page, f"import-{outcome}")) for outcome in OUTCOMES}
+    assert {outcome: numbers(part(page, f"import-{outcome}")) for outcome in OUTCOMES} == {
+        "refused": [5, 6, 7],
+        "changed": [3],
+        "new": [2],
+        "unchanged": [4],
+    }
+    assert "Row 5 not-an-email This is not an e-mail address." in groups["refused"]
+    assert "This channel belongs to Same (same@x.org)" in groups["refused"]
+    assert "Old https://www.youtube.com/@old type: teacher → pupil" in groups["changed"]
+    assert "New https://www.youtube.com/@new email: new@x.org" in groups["new"]
     assert Person.objects.count() == 2
 
 
 def test_good_rows_are_imported_although_others_are_refused(admin_client, known):
     done = admin_client.post(CONFIRM, confirmation(upload(admin_client, MIXED)))
-    assert said(done) == ["Imported people.csv: 1 new, 1 changed, 1 unchanged, 3 not imported."]
+    assert plain(said(done)[0]) == "Imported people.csv: 1 new, 1 changed, 1 unchanged, 3 not imported. Download the refused rows"
     assert set(Person.objects.values_list("name", "type")) == {("New", ""), ("Old", "pupil"), ("Same", "teacher")}
     assert [(problem["source"], problem["row"]) for problem in calls[0]["problems"]] == [("people.csv", row) for row in (5, 6, 7)]
     assert len(calls[0]["channels"]) == 3
@@ -174,8 +163,14 @@ def test_a_second_confirmation_does_nothing_and_says_so(admin_client):
     data = confirmation(upload(admin_client, FILES["people.csv"]))
     admin_client.post(CONFIRM, data)
     again = admin_client.post(CONFIRM, data)
-    assert (again.status_code, again["Location"], len(calls)) == (302, IMPORT, 1)
-    assert said(again)[-1].startswith("This import was confirmed already")
+    assert (again.status_code, again["Location"], len(calls)) == (302, "/admin/people/channel/", 1)
+    assert said(again)[-1] == "This sheet was imported already; nothing was done a second time."
+
+
+def test_the_preview_of_a_sheet_that_was_imported_leads_to_what_came_of_it(admin_client):
+    preview = upload(admin_client, FILES["people.csv"])
+    admin_client.post(CONFIRM, confirmation(preview))
+    assert admin_client.get(preview.request["PATH_INFO"])["Location"] == "/admin/people/channel/"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -193,43 +188,32 @@ def test_of_two_confirmations_at_once_one_counts(admin_client):
             connections.close_all()
 
     with ThreadPoolExecutor(2) as pool:
-        assert sorted(pool.map(confirm, range(2))) == ["/admin/people/channel/", IMPORT]
+        assert list(pool.map(confirm, range(2))) == ["/admin/people/channel/"] * 2
     assert (Channel.objects.count(), len(calls)) == (1, 1)
 
 
-@pytest.mark.parametrize("token", ["", "../../etc/passwd", "0" * 32, "a:b:c"])
-def test_a_made_up_confirmation_is_refused(admin_client, token):
-    response = admin_client.post(CONFIRM, {"import_file_name": token, "original_file_name": "x", "format": "0"})
-    assert (response.status_code, response["Location"]) == (302, IMPORT)
-    assert said(response)[-1].startswith("This import was confirmed already")
-
-
-def test_nobody_confirms_what_somebody_else_has_uploaded(admin_client, client):
-    data = confirmation(upload(admin_client, FILES["people.csv"]))
+@pytest.mark.django_db(transaction=True)
+def test_two_people_import_the_same_sheet_at_once_and_every_channel_is_there_once(admin_client, client):
     sign_in(client, "import_person")
-    assert said(client.post(CONFIRM, data))[-1].startswith("This import was confirmed already")
-    assert not Person.objects.exists()
+    rows = b"name,channel\n" + b"".join(b"Person %d,@person%d\n" % (number % 40, number) for number in range(200))
+    sheets = [(one, confirmation(upload(one, rows))) for one in (admin_client, client)]
+    barrier = Barrier(2)
 
+    def confirm(sheet) -> list[str]:
+        one, data = sheet
+        barrier.wait()
+        try:
+            return said(one.post(CONFIRM, data))
+        finally:
+            connections.close_all()
 
-def test_a_sealed_name_can_not_lead_out_of_the_folder(admin_client, admin_user):
-    token = uploads.seal("../secret", source="x", user_id=admin_user.pk)
-    assert admin_client.post(CONFIRM, {"import_file_name": token})["Location"] == IMPORT
-
-
-def test_an_old_preview_has_expired(admin_client, monkeypatch):
-    data = confirmation(upload(admin_client, FILES["people.csv"]))
-    monkeypatch.setattr(uploads, "LIFETIME", timedelta(seconds=-1))
-    assert "too old" in said(admin_client.post(CONFIRM, data))[-1]
-
-
-def test_uploads_nobody_confirmed_are_swept(admin_client, monkeypatch, tmp_path):
-    default_storage.save("imports/" + "a" * 32, ContentFile(b"x"))
-    upload(admin_client, FILES["people.csv"])
-    assert len(list((tmp_path / "imports").iterdir())) == 2
-    later = timezone.now() + timedelta(days=2)
-    monkeypatch.setattr(uploads.timezone, "now", lambda: later)
-    uploads.sweep()
-    assert list((tmp_path / "imports").iterdir()) == []
+    with ThreadPoolExecutor(2) as pool:
+        sentences = [sentence for said_to_one in pool.map(confirm, sheets) for sentence in said_to_one]
+    assert sorted(sentences) == [
+        "Imported people.csv: 0 new, 0 changed, 200 unchanged, 0 not imported.",
+        "Imported people.csv: 200 new, 0 changed, 0 unchanged, 0 not imported.",
+    ]
+    assert (Channel.objects.count(), Person.objects.count(), len(calls)) == (200, 40, 2)
 
 
 def test_an_import_that_others_disturb_can_be_confirmed_again(admin_client, monkeypatch):
@@ -240,7 +224,9 @@ def test_an_import_that_others_disturb_can_be_confirmed_again(admin_client, monk
 
     with monkeypatch.context() as patch:
         patch.setattr("people.resources.enrol", disturbed)
-        assert "Try again" in said(admin_client.post(CONFIRM, data))[-1]
+        disturbed_once = admin_client.post(CONFIRM, data)
+        assert "Try again" in said(disturbed_once)[-1]
+        assert disturbed_once["Location"] == f"{IMPORT}{data['upload']}/"
     assert admin_client.post(CONFIRM, data).status_code == 302
     assert Person.objects.count() == 1
 
@@ -265,6 +251,23 @@ def test_import_and_export_want_permissions_of_their_own(client, page):
     assert page not in client.get(LIST).content.decode()
 
 
+@pytest.mark.parametrize("page", ["", "refused.csv", "refused/"])
+def test_an_upload_of_ones_own_is_closed_too_once_the_permission_is_taken_away(client, page):
+    user = sign_in(client, "import_person")
+    preview = upload(client, MIXED)
+    user.user_permissions.clear()
+    assert client.get(f"{preview.request['PATH_INFO']}{page}").status_code == 403
+    assert client.post(CONFIRM, confirmation(preview)).status_code == 403
+    assert client.get(f"{IMPORT}samples/people.csv").status_code == 403
+
+
+def test_who_may_not_see_sessions_is_not_led_to_one(client, hook):
+    hook.AFTER_ENROLMENT = "ingestion.api.start_after_import"
+    sign_in(client, "import_person")
+    done = client.post(CONFIRM, confirmation(upload(client, FILES["people.csv"])), follow=True)
+    assert (done.status_code, done.request["PATH_INFO"], DownloadSession.objects.count()) == (200, IMPORT, 1)
+
+
 def test_who_has_the_permission_imports_and_exports(client):
     sign_in(client, "view_person", "import_person", "export_person")
     page = client.get(LIST).content.decode()
@@ -274,12 +277,69 @@ def test_who_has_the_permission_imports_and_exports(client):
 
 
 def test_a_large_sheet_is_shown_in_part_and_imported_whole(admin_client):
-    preview = upload(admin_client, b"channel\n" + b"".join(b"@name%d\n" % number for number in range(700)))
-    page = preview.content.decode()
-    assert "200 more are not shown here" in page
-    assert len(numbers(page)) == 500
+    preview = upload(admin_client, b"channel\n" + b"".join(b"@name%d\n" % number for number in range(250)))
+    assert numbers(part(preview, "import-new")) == list(range(2, 27))
+    assert "Show all 250" in part(preview, "import-new")
     admin_client.post(CONFIRM, confirmation(preview))
-    assert Channel.objects.count() == 700
+    assert Channel.objects.count() == 250
+
+
+def test_all_rows_of_a_group_are_on_pages_of_their_own(admin_client):
+    preview = upload(admin_client, b"channel\n" + b"".join(b"@name%d\nnothing%d\n" % (number, number) for number in range(250)))
+    address = preview.request["PATH_INFO"]
+    pages = [admin_client.get(f"{address}refused/?page={page}") for page in (1, 2, 3)]
+    assert [number for page in pages for number in numbers(part(page, "import-refused"))] == list(range(3, 502, 2))
+    assert "Page 2 of 3" in pages[1].content.decode()
+    assert numbers(part(admin_client.get(f"{address}new/?page=x"), "import-new"))[0] == 2
+    assert admin_client.get(f"{address}nothing/").status_code == 404
+
+
+def test_the_preview_of_ten_thousand_rows_of_all_kinds_is_small_and_takes_few_queries(admin_client, django_assert_max_num_queries):
+    for number in range(30):
+        person = make_person(name=f"Known {number}", email=f"known{number}@x.org", type="teacher")
+        make_channel(person=person, canonical_url=f"https://www.youtube.com/@known{number}", url="")
+    known = "".join(f"Known {n},known{n}@x.org,{'pupil' if n % 2 else 'teacher'},@known{n},{'n' * 300}\n" for n in range(30))
+    others = "".join(f"Person {n},{'wrong' if n % 2 else f'p{n}@x.org'},pupil,@person{n},{'n' * 300}\n" for n in range(9970))
+    with django_assert_max_num_queries(40):
+        preview = upload(admin_client, f"name,email,type,channel,notes\n{known}{others}".encode())
+    assert preview.context["report"].counts == {"refused": 4985, "changed": 30, "new": 4985, "unchanged": 0}
+    assert len(preview.content) < 200_000
+    with django_assert_max_num_queries(60):
+        admin_client.post(CONFIRM, confirmation(preview))
+    assert Channel.objects.count() == 5015
+
+
+def test_a_row_that_repeats_a_channel_counts_as_unchanged_and_says_why(admin_client):
+    preview = upload(admin_client, b"name,channel\nAnn,@ann\nAnn,youtube.com/@Ann\n")
+    assert "1 new, 0 changed, 1 unchanged, 0 not imported" in preview.content.decode()
+    assert "Row 3 youtube.com/@Ann This channel is already in row 2." in plain(part(preview, "import-unchanged"))
+
+
+def test_what_concerns_the_whole_file_is_told_above_the_rows(admin_client):
+    preview = upload(admin_client, b"name,channel,shoe size\nAnn,@ann,38\n")
+    assert "The column “shoe size” is not known and was not read." in part(preview, "import-file-problems")
+
+
+def test_the_page_of_the_upload_tells_what_each_column_holds(admin_client):
+    page = admin_client.get(IMPORT)
+    assert re.findall(r"<dt[^>]*>(\w+):</dt>", page.content.decode()) == sorted(NAMES, key=lambda name: TOLD.index(name))
+
+
+TOLD = ["channel", "name", "email", "row_id", "type", "link", "notes"]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_can_be_downloaded_and_imported_as_it_is(admin_client, name):
+    assert f"{IMPORT}samples/{name}" in admin_client.get(IMPORT).content.decode()
+    sample = admin_client.get(f"{IMPORT}samples/{name}")
+    assert f'filename="{name}"' in sample["Content-Disposition"]
+    preview = upload(admin_client, sample.content, name)
+    assert f"{name}: 3 new, 0 changed, 0 unchanged, 0 not imported" in preview.content.decode()
+    assert (preview.context["report"].problems, preview.context["complaints"]) == ([], [])
+
+
+def test_there_is_no_other_sample(admin_client):
+    assert admin_client.get(f"{IMPORT}samples/other.csv").status_code == 404
 
 
 EXPORTS = {"0": "people.csv", "1": "people.xlsx", "2": "people.json"}
@@ -315,8 +375,3 @@ def test_an_export_keeps_to_the_filter_of_the_list_and_to_who_has_no_channel(adm
     response = admin_client.post(f"{EXPORT}?type=teacher", {"format": "2", "resource": "0"})
     assert [row["name"] for row in response.json()] == ["Ann"]
     assert read_sheet(response.content, "a.json").problems[0].message.startswith("There is no channel in this row")
-
-
-def numbers(page: str) -> list[str]:
-    """The first cell of each row."""
-    return re.findall(r"<tr[^>]*>\s*<td[^>]*>(\d+)</td>", page)
