@@ -1,7 +1,8 @@
 """The admin of videos, and what all read-only pages of the admin have in common."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import wraps
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -20,7 +21,7 @@ from unfold.views import ChangeList
 
 from people.admin import ChannelAdmin as PeopleChannelAdmin
 from people.models import Channel
-from videos.filters import ErrorKindFilter, StoredFilter, UploadYearFilter
+from videos.filters import ErrorKindFilter, KindGroup, KindGroupFilter, SizeFilter, StoredFilter, UploadYearFilter
 from videos.models import Asset, Video
 from videos.paginator import BigTablePaginator
 from videos.text import counted
@@ -29,6 +30,23 @@ COLOURS: dict[str, str] = {"downloading": "info", "stored": "success", "failed":
 NOTHING = "-"
 DAY = "j M Y"
 MOST_SAME = 20
+BROADCASTS = {
+    "not_live": "No, an ordinary video",
+    "was_live": "Yes, this is the recording",
+    "post_live": "Yes, it has just ended",
+    "is_live": "It is being broadcast",
+    "is_upcoming": "It is announced",
+}
+"""What YouTube's words for it mean."""
+AUDIENCES = {
+    "public": "Everybody",
+    "unlisted": "Whoever has the link",
+    "needs_auth": "Who is signed in",
+    "subscriber_only": "Members of the channel",
+    "premium_only": "Who pays YouTube",
+    "private": "Its owner",
+}
+"""The same, for who may watch it."""
 
 
 class PlainChangeList(ChangeList):
@@ -52,7 +70,14 @@ class TellsCounts:
         self.message_user(request, " ".join([*sentences, *also]), messages.SUCCESS if changed or also else messages.WARNING)
 
 
-class ReadOnlyAdmin(TellsCounts, ModelAdmin):
+class WidePages:
+    """For an admin: long words break on narrow screens, and tables become lists."""
+
+    class Media:
+        css: ClassVar = {"all": ["massdl/pages.css"]}
+
+
+class ReadOnlyAdmin(WidePages, TellsCounts, ModelAdmin):
     """Rows that only workers write. Nobody adds, edits or deletes one here; `change` permits the actions."""
 
     paginator = BigTablePaginator
@@ -91,8 +116,8 @@ def label(text: str, colour: str = "", *, title: str = "") -> SafeString:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> SafeString:
-    """A table for a field of a page. Cells are escaped."""
-    return render_to_string("unfold/components/table.html", {"table": {"headers": list(headers), "rows": list(rows)}})
+    """A table for a field of a page, a list of cards on a narrow screen. Cells are escaped; a blank header needs no words."""
+    return render_to_string("admin/rows.html", {"headers": headers, "rows": [list(zip(headers, row, strict=True)) for row in rows]})
 
 
 def clock(length: int | timedelta | None) -> str:
@@ -134,9 +159,41 @@ def kind_label(kind: str, meanings: Mapping[str, str]) -> SafeString | str:
     return label(kind_words(kind), title=meanings.get(kind, "")) if kind else NOTHING
 
 
-WRONG = ("What went wrong", {"fields": (("problem", "what_it_means"), "what_to_do", "raw_message")})
-STORED_FIELDS = (("stored_at", "file"), ("picture", "codecs"), "storage_key", "checksum", ("crc32", "part_size"), "same_file")
-TOLD_FIELDS = ("title", ("length", "uploaded"), ("view_count", "live_status"), ("external_id", "availability"), "description")
+def once(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """For a field that asks the database: unfold's pages read each field five times over. Remembered on the row."""
+
+    @wraps(method)
+    def remembered(self: Any, row: Any) -> Any:
+        shown = row.__dict__.setdefault("_shown", {})
+        if method.__name__ not in shown:
+            shown[method.__name__] = method(self, row)
+        return shown[method.__name__]
+
+    return remembered
+
+
+def raw_line(text: str) -> SafeString | str:
+    """What a program said, folded away: it is for those who mend programs."""
+    return render_to_string("admin/raw_line.html", {"line": text}) if text else NOTHING
+
+
+def video_link(pk: int, title: str) -> SafeString:
+    return format_html('<a class="text-link" href="{}">{}</a>', reverse("admin:videos_video_change", args=[pk]), truncatechars(title, 60))
+
+
+def video_table(videos: Iterable[Video]) -> SafeString:
+    """A few videos in the order they come in; asks nothing more of the database."""
+    rows = ((video_link(v.pk, str(v)), status_label(v), day(v.upload_date, exact=v.upload_date_is_exact), v.file_size) for v in videos)
+    return table(("Video", "Status", "Uploaded", "Size"), [(*cells, size(count)) for *cells, count in rows])
+
+
+def status_label(video: Video) -> SafeString:
+    return label(video.get_status_display(), COLOURS.get(video.status, ""))
+
+
+WRONG = ("What went wrong, and what to do", {"fields": ("problem", "what_it_means", "what_to_do", "raw_message")})
+STORED_FIELDS = (("stored", "file"), ("picture", "codecs"), "key", "sha256", ("crc32", "parts"), "same_file")
+TOLD_FIELDS = ("title", ("length", "uploaded"), ("views", "broadcast"), ("youtube_id", "audience"), "description")
 
 
 class VideoChangeList(PlainChangeList):
@@ -150,6 +207,7 @@ class VideoAdmin(ReadOnlyAdmin):
 
     error_words: ClassVar[dict[str, str]] = {}
     error_advice: ClassVar[dict[str, str]] = {}
+    kind_groups: ClassVar[dict[str, KindGroup]] = {}
 
     list_display = ("name", "person", "channel", "state", "quality", "file", "length", "uploaded", "problem")
     list_select_related = ("person", "channel")
@@ -157,16 +215,20 @@ class VideoAdmin(ReadOnlyAdmin):
         ("status", ChoicesDropdownFilter),
         ("person", AutocompleteSelectFilter),
         ("channel", AutocompleteSelectFilter),
+        KindGroupFilter,
         ErrorKindFilter,
         StoredFilter,
         UploadYearFilter,
+        SizeFilter,
     )
     sortable_by = ("uploaded",)
     search_fields = ("title",)
     search_help_text = "Words of the title (3 letters or more), a person's name, a YouTube id or link"
     actions = ("retry", "retry_assets", "skip")
     readonly_fields = (
-        *("state", "watch", "length", "uploaded", "file", "picture", "codecs", "held_by", "same_file"),
+        *("state", "watch", "length", "uploaded", "views", "broadcast", "youtube_id", "audience"),
+        *("stored", "file", "picture", "codecs", "key", "sha256", "parts", "same_file"),
+        *("tries_spent", "next_try", "held_by", "goes_first"),
         *("problem", "what_it_means", "what_to_do", "raw_message"),
     )
 
@@ -180,8 +242,12 @@ class VideoAdmin(ReadOnlyAdmin):
             *([WRONG] if obj.error_kind else []),
             *([("What we stored", {"fields": STORED_FIELDS})] if obj.storage_key else []),
             ("What YouTube says", {"fields": TOLD_FIELDS}),
-            ("The work", {"fields": (("session", "attempts"), ("wanted", "next_attempt_at"), ("priority", "held_by"))}),
+            ("The work", {"fields": (("session", "tries_spent"), ("next_try", "goes_first"), "held_by")}),
         ]
+
+    def get_queryset(self, request):
+        """With what the page names, too: no query for each."""
+        return super().get_queryset(request).select_related(*self.list_select_related)
 
     def get_search_results(self, request, queryset, search_term):
         return queryset.search(search_term), False
@@ -235,10 +301,58 @@ class VideoAdmin(ReadOnlyAdmin):
     def uploaded(self, video):
         return day(video.upload_date, exact=video.upload_date_is_exact)
 
-    @display(description="held by")
+    @display(description="views")
+    def views(self, video):
+        return NOTHING if video.view_count is None else f"{video.view_count:,}"
+
+    @display(description="broadcast")
+    def broadcast(self, video):
+        return BROADCASTS.get(video.live_status, video.live_status) or NOTHING
+
+    @display(description="YouTube id")
+    def youtube_id(self, video):
+        return video.external_id
+
+    @display(description="who may watch it")
+    def audience(self, video):
+        return AUDIENCES.get(video.availability, video.availability) or NOTHING
+
+    @display(description="stored")
+    def stored(self, video):
+        return moment(video.stored_at)
+
+    @display(description="name in the storage")
+    def key(self, video):
+        return video.storage_key
+
+    @display(description="checksum (SHA-256 of the parts)")
+    def sha256(self, video):
+        return video.checksum or NOTHING
+
+    @display(description="stored in parts of")
+    def parts(self, video):
+        return size(video.part_size)
+
+    @display(description="attempts spent")
+    def tries_spent(self, video):
+        return f"{video.attempts:,}"
+
+    @display(description="next attempt")
+    def next_try(self, video):
+        """Only of one that waits for it; whether anybody may begin it, its status says."""
+        if video.status != Video.Status.PENDING:
+            return NOTHING
+        is_later = video.next_attempt_at > timezone.now()
+        return format_html("Not before {}", moment(video.next_attempt_at)) if is_later else "As soon as it is its turn"
+
+    @display(description="priority")
+    def goes_first(self, video):
+        return f"{video.priority}, before those of a lower one" if video.priority else "As all others"
+
+    @display(description="worked on by")
     def held_by(self, video):
         """The worker, while one has it."""
-        return video.lease_owner or NOTHING
+        return video.lease_owner or "Nobody at this moment"
 
     @display(description="error")
     def problem(self, video):
@@ -253,15 +367,16 @@ class VideoAdmin(ReadOnlyAdmin):
         return self.error_advice.get(video.error_kind, NOTHING)
 
     @display(description="same file as")
+    @once
     def same_file(self, video):
         """Links to other stored videos that are the same to the byte."""
         others = Video.objects.identical_to(video).only("external_id", "title")[:MOST_SAME]
         link = '<a class="text-link" href="{}">{}</a>'
         return format_html_join(", ", link, ((reverse("admin:videos_video_change", args=[v.pk]), v) for v in others)) or NOTHING
 
-    @display(description="raw message")
+    @display(description="what was said")
     def raw_message(self, video):
-        return video.error_message or NOTHING
+        return raw_line(video.error_message)
 
     @display(description="on YouTube")
     def watch(self, video):
@@ -281,7 +396,7 @@ admin.site.unregister(Channel)
 
 
 @admin.register(Channel)
-class ChannelAdmin(PeopleChannelAdmin):
+class ChannelAdmin(WidePages, PeopleChannelAdmin):
     """A channel that is given to another person takes its videos along."""
 
     def save_model(self, request, obj, form, change):

@@ -1,5 +1,7 @@
 """Filters of the video list. None asks the database for its choices, so a list costs the same with and without them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.utils import timezone
@@ -7,6 +9,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 FIRST_YEAR = 2005
 """YouTube's first video is of April 2005."""
+MEGABYTE = 1_000_000
 
 
 class ErrorKindFilter(DropdownFilter):
@@ -20,6 +23,51 @@ class ErrorKindFilter(DropdownFilter):
 
     def queryset(self, request, queryset):
         return queryset.filter(error_kind=self.value()) if self.value() else queryset
+
+
+@dataclass(frozen=True)
+class KindGroup:
+    """Videos that ask the same of staff: those of the `kinds` in one of the `statuses`."""
+
+    title: str
+    statuses: Sequence[str]
+    kinds: Sequence[str]
+
+
+class KindGroupFilter(DropdownFilter):
+    """By what can be done about it, in the groups of the admin's `kind_groups`; without groups there is no filter."""
+
+    title = "what to do about it"
+    parameter_name = "todo"
+
+    def __init__(self, request, params, model, model_admin):
+        self.groups = model_admin.kind_groups
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request, model_admin):
+        return [(name, group.title) for name, group in self.groups.items()]
+
+    def queryset(self, request, queryset):
+        group = self.groups.get(self.value())
+        return queryset.filter(status__in=group.statuses, error_kind__in=group.kinds) if group else queryset
+
+
+class SizeFilter(DropdownFilter):
+    """By the size of the stored file."""
+
+    title = "size of the file"
+    parameter_name = "size"
+    spans = {"small": (0, 100), "medium": (100, 1000), "large": (1000, 5000), "huge": (5000, None)}  # in millions of bytes
+
+    def lookups(self, request, model_admin):
+        return [("small", "Below 100 MB"), ("medium", "100 MB to 1 GB"), ("large", "1 GB to 5 GB"), ("huge", "5 GB and more")]
+
+    def queryset(self, request, queryset):
+        if self.value() not in self.spans:
+            return queryset
+        least, most = self.spans[self.value()]
+        found = queryset.stored().filter(file_size__gte=least * MEGABYTE)
+        return found if most is None else found.filter(file_size__lt=most * MEGABYTE)
 
 
 class StoredFilter(DropdownFilter):

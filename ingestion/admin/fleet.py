@@ -12,14 +12,15 @@ from unfold.decorators import action, display
 
 from ingestion import budget, schedule, steering
 from ingestion.admin.kinds import MEANINGS, meaning_with_link
+from ingestion.admin.limits_form import LimitsForm
 from ingestion.admin.page_actions import PageActions
 from ingestion.admin.sessions import video_link
-from ingestion.admin.steering import given_up_words, running_words
+from ingestion.admin.steering import cancel_warning, given_up_words, running_words
 from ingestion.admin.windows import WindowInline
 from ingestion.models import Budget, Limits, Scan, Worker
 from ingestion.roster import ALIVE, SUPERVISOR
 from ingestion.steering import Everything
-from videos.admin import NOTHING, PlainChangeList, ReadOnlyAdmin, kind_label, label, moment, one_line
+from videos.admin import NOTHING, PlainChangeList, ReadOnlyAdmin, WidePages, kind_label, label, moment, one_line
 from videos.models import Video
 from videos.paginator import capped_count
 
@@ -34,20 +35,21 @@ FROM_ENVIRONMENT = {
 
 
 @admin.register(Limits)
-class LimitsAdmin(PageActions, ModelAdmin):
+class LimitsAdmin(WidePages, PageActions, ModelAdmin):
     """The one row: its list is its page. Pausing is for the buttons, which say what came of it, and not for the form."""
 
+    form = LimitsForm
     actions = ("pause_everything", "pause_everything_now", "resume_everything", "cancel_everything", "cancel_everything_now")
     grave_actions = ("cancel_everything", "cancel_everything_now")
     fieldsets = (
-        ("Pause", {"fields": (("state", "paused_reason"),)}),
+        ("Pause", {"fields": (("state", "why"),)}),
         ("How much at once", {"fields": (("max_concurrent_channels", "max_concurrent_videos_per_channel"), "scan_batch_size")}),
         ("Attempts", {"fields": ("max_attempts", ("backoff_base_seconds", "backoff_cap_seconds"))}),
         ("Requests to YouTube", {"fields": (("requests_per_second", "requests_per_hour"), "breaker_seconds")}),
         ("Speed and daily caps", {"fields": ("megabytes_per_second", ("max_videos_per_day", "max_gigabytes_per_day"))}),
         ("Schedule", {"fields": (("rescan_every_hours", "time_zone"), "at_this_moment")}),
     )
-    readonly_fields = ("state", "paused_reason", "at_this_moment")
+    readonly_fields = ("state", "why", "at_this_moment")
     inlines = (WindowInline,)
 
     def has_add_permission(self, request):
@@ -59,13 +61,17 @@ class LimitsAdmin(PageActions, ModelAdmin):
     def changelist_view(self, request, extra_context=None):
         """Takes the buttons' posts and shows the one page for all else."""
         limits = Limits.row()
-        if request.method == "POST":
+        if request.method == "POST" or not self.has_view_or_change_permission(request):
             return super().changelist_view(request, extra_context)
         return redirect("admin:ingestion_limits_change", limits.pk)
 
     def names_of_page_actions(self, request, obj):
         first = "resume_everything" if obj.paused else "pause_everything"
         return (first, "pause_everything_now", *self.grave_actions)
+
+    def warning(self, request, obj, name):
+        unfinished = capped_count(Video.objects.unfinished())
+        return f"{cancel_warning(unfinished, now=name.endswith('_now'))} This is about all sessions, channels and hosts."
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         """Where a blank field means the environment's value, that value shines through."""
@@ -131,6 +137,10 @@ class LimitsAdmin(PageActions, ModelAdmin):
     def state(self, limits):
         return label("Everything is paused", "danger") if limits.paused else label("Not paused", "success")
 
+    @display(description="why")
+    def why(self, limits):
+        return limits.paused_reason or NOTHING
+
     @display(description="windows and caps")
     def at_this_moment(self, limits):
         """By what is in force: the page's own row may carry what was refused just now."""
@@ -150,9 +160,9 @@ class BudgetChangeList(PlainChangeList):
 
 @admin.register(Budget)
 class BudgetAdmin(PageActions, ReadOnlyAdmin):
-    list_display = ("identity", "breaker", "used", "rate", "problem", "refusals")
+    list_display = ("asked_as", "breaker", "used", "rate", "problem", "refused")
     actions = ("ask_again_now",)
-    readonly_fields = ("breaker", "used", "rate", "next_request", "problem", "what_it_means")
+    readonly_fields = ("asked_as", "breaker", "used", "rate", "next_request", "refused", "problem", "what_it_means")
 
     def get_changelist(self, request, **kwargs):
         return BudgetChangeList
@@ -165,7 +175,7 @@ class BudgetAdmin(PageActions, ReadOnlyAdmin):
 
     def get_fieldsets(self, request, obj=None):
         """The reason is shown when there is one."""
-        fields = (("identity", "breaker"), ("used", "rate"), ("next_request", "refusals"))
+        fields = (("asked_as", "breaker"), ("used", "rate"), ("next_request", "refused"))
         return [(None, {"fields": (*fields, *([("problem", "what_it_means")] if obj.now.kind else []))})]
 
     def names_of_page_actions(self, request, obj):
@@ -178,7 +188,15 @@ class BudgetAdmin(PageActions, ReadOnlyAdmin):
         done = "may ask YouTube again: one request finds out whether it answers"
         self.say_counts(request, selected=selected, changed=budget.probe(queryset), done=done, left=left)
 
-    @display(description="breaker")
+    @display(description="who asks")
+    def asked_as(self, row):
+        return "A guest, without an account" if row.identity == "guest" else f"The account of {row.identity}"
+
+    @display(description="refused in a row")
+    def refused(self, row):
+        return f"{row.refusals:,}"
+
+    @display(description="may YouTube be asked")
     def breaker(self, row):
         return breaker_label(row.now)
 

@@ -50,7 +50,7 @@ def videos_by_kind() -> dict[str, int]:
 def _cells(kind: Kind) -> tuple[Any, ...]:
     """As in the documentation, the slug as the label that stands everywhere else in the admin."""
     slug, *others = kind_row(kind)
-    return format_html('<span id="{}" style="scroll-margin-top: 6rem">{}</span>', slug, kind_label(slug, {slug: slug})), *others
+    return format_html('<span id="{}" class="massdl-anchor">{}</span>', slug, kind_label(slug, {slug: slug})), *others
 
 
 def _videos(kind: Kind, counts: dict[str, int]) -> SafeString | str:

@@ -7,11 +7,24 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from ingestion.errors import KINDS
-from videos.admin import NOTHING, WRONG, kind_label
+from ingestion.errors import KINDS, FleetError, PermanentError, SetupError, TransientError
+from videos.admin import NOTHING, WRONG, kind_label, raw_line
+from videos.filters import KindGroup
+from videos.models import Video
 
 MEANINGS = {kind.slug: kind.meaning for kind in KINDS.values()}
 ADVICE = {kind.slug: kind.advice for kind in KINDS.values()}
+HOPELESS = ("removed", "terminated", "payment", "copyright")
+"""Permanent kinds that nobody here can do anything about."""
+RETRIABLE = tuple(kind.slug for kind in KINDS.values() if issubclass(kind.type, TransientError | FleetError))
+"""Another try may succeed with nothing else done."""
+FOR_STAFF = tuple(kind.slug for kind in KINDS.values() if issubclass(kind.type, PermanentError | SetupError) and kind.slug not in HOPELESS)
+"""Somebody has to ask, correct or decide something first."""
+ENDED = (Video.Status.FAILED, Video.Status.UNAVAILABLE)
+KIND_GROUPS = {
+    "retriable": KindGroup("Failed, can be retried", ENDED, RETRIABLE),
+    "person": KindGroup("Needs a person", (*ENDED, Video.Status.PENDING), FOR_STAFF),
+}
 
 
 def errors_page(kind: str = "") -> str:
@@ -23,7 +36,7 @@ def meaning_with_link(kind: str) -> SafeString | str:
     """What a kind means, and where more stands; a kind of an older release has no row there."""
     if kind not in MEANINGS:
         return NOTHING
-    return format_html('{} <a class="text-link" href="{}">What errors mean</a>', MEANINGS[kind], errors_page(kind))
+    return format_html('{} <a class="text-link underline" href="{}">What errors mean</a>', MEANINGS[kind], errors_page(kind))
 
 
 class ErrorWords:
@@ -31,6 +44,7 @@ class ErrorWords:
 
     error_words: ClassVar = MEANINGS
     error_advice: ClassVar = ADVICE
+    kind_groups: ClassVar = KIND_GROUPS
 
     @display(description="error")
     def problem(self, row):
@@ -44,9 +58,9 @@ class ErrorWords:
     def what_to_do(self, row):
         return ADVICE.get(row.error_kind, NOTHING)
 
-    @display(description="raw message")
+    @display(description="what was said")
     def raw_message(self, row):
-        return row.error_message or NOTHING
+        return raw_line(row.error_message)
 
 
 class ErrorGroup:

@@ -21,7 +21,11 @@ class PageActions:
     change_form_outer_before_template = "admin/page_actions.html"
 
     grave_actions: ClassVar[Collection[str]] = ()
-    """Whose buttons ask once more."""
+    """Whose buttons ask once more, in a dialog that says what will happen."""
+
+    def warning(self, request: HttpRequest, obj: Any, name: str) -> str:
+        """What a grave action would do to this row by now, in whole sentences; "" where the hint says it all."""
+        return ""
 
     def names_of_page_actions(self, request: HttpRequest, obj: Any) -> Sequence[str]:
         """Those that make sense for this row; what the user may not do is left out by the caller."""
@@ -29,13 +33,20 @@ class PageActions:
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            context["page_actions"] = {"pk": str(obj.pk), "buttons": self._buttons(request, obj)}
+            buttons = self._buttons(request, obj)
+            context["page_actions"] = {"pk": str(obj.pk), "buttons": buttons, "asks": any(button["attrs"] for button in buttons)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
-    def _buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, str]]:
+    def _buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
         allowed = self.get_actions(request)
         named = [(name, str(allowed[name][2])) for name in self.names_of_page_actions(request, obj) if name in allowed]
-        return [_button(name, description, is_grave=name in self.grave_actions) for name, description in named]
+        return [self._button(request, obj, name, description) for name, description in named]
+
+    def _button(self, request: HttpRequest, obj: Any, name: str, description: str) -> dict[str, Any]:
+        text, _, hint = description.partition(": ")
+        hint = hint[:1].upper() + hint[1:]
+        warning = (self.warning(request, obj, name) or f"{hint or text}.") if name in self.grave_actions else ""
+        return {"name": name, "text": text, "hint": hint, "attrs": {"data-confirm": warning} if warning else {}}
 
     def response_action(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
         response = super().response_action(request, queryset)
@@ -43,9 +54,3 @@ class PageActions:
             return response
         page = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         return HttpResponseRedirect(reverse(page, args=[quote(request.POST[ACTION_CHECKBOX_NAME])]))
-
-
-def _button(name: str, description: str, *, is_grave: bool) -> dict[str, Any]:
-    text, _, hint = description.partition(": ")
-    attrs = {"onclick": "return confirm(`${this.innerText.trim()}? ${this.title}.`)"} if is_grave else {}
-    return {"name": name, "text": text, "hint": hint[:1].upper() + hint[1:], "attrs": attrs}

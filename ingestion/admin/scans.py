@@ -1,13 +1,15 @@
 """Scans: in a list of their own and on the page of their session."""
 
 from django.contrib import admin
+from django.utils import timezone
+from django.utils.html import format_html
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
 from ingestion.admin.kinds import ErrorGroup, ErrorWords
 from ingestion.models import Scan
-from videos.admin import ReadOnlyAdmin, label, one_line
+from videos.admin import NOTHING, ReadOnlyAdmin, label, moment, one_line
 from videos.filters import ErrorKindFilter
 
 COLOURS = {"running": "info", "done": "success", "failed": "danger"}
@@ -25,6 +27,18 @@ class ScanWords(ErrorWords):
     @display(description="videos seen")
     def listed(self, scan):
         return one_line(f"{scan.seen:,} of {scan.expected:,}" if scan.expected else f"{scan.seen:,}")
+
+    @display(description="new")
+    def found(self, scan):
+        return f"{scan.new:,}"
+
+    @display(description="stored before")
+    def stored_before(self, scan):
+        return f"{scan.already_stored:,}"
+
+    @display(description="attempts spent")
+    def tries_spent(self, scan):
+        return f"{scan.attempts:,}"
 
     @display(description="left alone")
     def known_before(self, scan):
@@ -57,7 +71,7 @@ class ReadOnlyInline(TabularInline):
 class ScanInline(ScanWords, ReadOnlyInline):
     model = Scan
     per_page = 20
-    fields = ("channel", "outcome", "listed", "new", "already_stored", "known_before", "problem", "what_to_do")
+    fields = ("channel", "outcome", "listed", "found", "stored_before", "known_before", "problem", "what_to_do")
     readonly_fields = fields
 
     def get_queryset(self, request):
@@ -66,7 +80,7 @@ class ScanInline(ScanWords, ReadOnlyInline):
 
 @admin.register(Scan)
 class ScanAdmin(ScanWords, ErrorGroup, ReadOnlyAdmin):
-    list_display = ("__str__", "job", "outcome", "listed", "new", "already_stored", "problem", "what_to_do")
+    list_display = ("__str__", "job", "outcome", "listed", "found", "stored_before", "problem", "what_to_do")
     list_select_related = ("session", "channel")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -77,8 +91,36 @@ class ScanAdmin(ScanWords, ErrorGroup, ReadOnlyAdmin):
     search_fields = ("channel__title", "channel__canonical_url")
     search_help_text = "Words of the channel's title or of its address"
     fieldsets = (
-        (None, {"fields": (("session", "channel"), ("outcome", "attempts"))}),
-        ("What was found", {"fields": (("listed", "new"), ("already_stored", "known_before"))}),
-        ("When", {"fields": (("created_at", "next_attempt_at"), ("started_at", "finished_at"), ("lease_owner", "lease_expires_at"))}),
+        (None, {"fields": (("session", "channel"), ("outcome", "tries_spent"))}),
+        ("What was found", {"fields": (("listed", "found"), ("stored_before", "known_before"))}),
+        ("When", {"fields": (("asked_for", "next_try"), ("started", "ended"), "held_by")}),
     )
-    readonly_fields = ("outcome", "listed", "known_before", "problem", "what_it_means", "what_to_do", "raw_message")
+    readonly_fields = (
+        *("outcome", "tries_spent", "listed", "found", "stored_before", "known_before"),
+        *("asked_for", "next_try", "started", "ended", "held_by"),
+        *("problem", "what_it_means", "what_to_do", "raw_message"),
+    )
+
+    @display(description="asked for")
+    def asked_for(self, scan):
+        return moment(scan.created_at)
+
+    @display(description="next attempt")
+    def next_try(self, scan):
+        """Only of one that waits for it."""
+        if scan.state != Scan.State.PENDING:
+            return NOTHING
+        is_later = scan.next_attempt_at > timezone.now()
+        return format_html("Not before {}", moment(scan.next_attempt_at)) if is_later else "As soon as it is its turn"
+
+    @display(description="started")
+    def started(self, scan):
+        return moment(scan.started_at)
+
+    @display(description="ended")
+    def ended(self, scan):
+        return moment(scan.finished_at)
+
+    @display(description="worked on by")
+    def held_by(self, scan):
+        return scan.lease_owner or "Nobody at this moment"

@@ -14,6 +14,7 @@ from ingestion.models import Scan
 from ingestion.steering import Scope, Steered
 from videos.admin import TellsCounts, number_of
 from videos.models import Video
+from videos.paginator import capped_count
 
 
 class SteeringActions(PageActions, TellsCounts):
@@ -21,6 +22,7 @@ class SteeringActions(PageActions, TellsCounts):
 
     left_alone: ClassVar[dict[str, tuple[str, str]]]
     resumed = "will go on"
+    grave_actions = ("cancel", "cancel_now")
 
     def scope(self, queryset: QuerySet[Any]) -> Scope:
         """The chosen rows, whatever becomes of their states meanwhile."""
@@ -33,6 +35,17 @@ class SteeringActions(PageActions, TellsCounts):
     def cancellable(self, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         """The same for `cancel`."""
         return None
+
+    def unfinished(self, obj: Any) -> int:
+        """Videos of a row that a cancel would give up, no more of them counted than a page needs; asked once for a page."""
+        if isinstance(obj, Video):
+            return int(obj.status in (Video.Status.PENDING, Video.Status.DOWNLOADING))
+        if not hasattr(obj, "unfinished_videos"):
+            obj.unfinished_videos = capped_count(self.scope(self.model.objects.filter(pk=obj.pk)).videos().unfinished())
+        return obj.unfinished_videos
+
+    def warning(self, request: HttpRequest, obj: Any, name: str) -> str:
+        return cancel_warning(self.unfinished(obj), now=name == "cancel_now")
 
     def has_change_videos_permission(self, request: HttpRequest) -> bool:
         """For what decides about each video, as to give it up or to try it again; holding a row back is the row's own matter."""
@@ -95,6 +108,13 @@ def running_words(scope: Scope, done: Steered, *, now: bool) -> list[str]:
     scans = scope.scans().filter(state=Scan.State.RUNNING).count()
     jobs = in_words((downloads, "running download"), (scans, "running scan"), (steering.assets_in_work(scope), "running job on assets"))
     return [f"{jobs} may finish."] if jobs else []
+
+
+def cancel_warning(unfinished: int, *, now: bool) -> str:
+    """What a cancel would do by now; a count that ended early says so."""
+    videos = f"{unfinished or 'No'} video{'' if unfinished == 1 else 's'} will be given up and not downloaded"
+    running = "What runs stops within seconds." if now else "What runs may finish."
+    return f"{videos}, with the scans and assets that wait. {running} A retry brings back what was given up."
 
 
 def woken_words(done: Steered) -> list[str]:

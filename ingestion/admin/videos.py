@@ -1,26 +1,59 @@
 """The videos' pages once more, with what only the work knows: attempts, the words for errors, what else holds a video."""
 
+from dataclasses import dataclass
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
 
 from ingestion.admin.assets import AssetInline
-from ingestion.admin.attempts import AttemptInline
-from ingestion.admin.kinds import ErrorWords
+from ingestion.admin.attempts import timeline
+from ingestion.admin.files import StoredFiles
+from ingestion.admin.kinds import KIND_GROUPS, ErrorWords
+from ingestion.admin.offers import idle_for_video
+from ingestion.admin.player import player
 from ingestion.admin.steering import SteeringActions
 from ingestion.models import DownloadSession, Limits
 from ingestion.steering import Videos
 from people.models import Channel
 from videos.admin import VideoAdmin as PlainVideoAdmin
 from videos.admin import VideoChangeList as PlainVideoChangeList
+from videos.admin import once
 from videos.models import Video
 
 admin.site.unregister(Video)
 
 
+PRESETS = {
+    **{group.title: {"todo": name} for name, group in KIND_GROUPS.items()},
+    "Stored this week": {"stored": "week"},
+    "All videos": {},
+}
+"""Ready-made filters by what their links say."""
+NO_FILTER = {"p", "o", "e"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    title: str
+    href: str
+    is_chosen: bool
+
+
+def presets(request: HttpRequest) -> list[Preset]:
+    chosen = {name: value for name, value in request.GET.items() if name not in NO_FILTER and value}
+    return [Preset(title, f"?{urlencode(query)}", chosen == query) for title, query in PRESETS.items()]
+
+
 class VideoChangeList(PlainVideoChangeList):
-    """Tells each video of the page whether everything is paused."""
+    """Tells each video of the page whether everything is paused, and the page what its presets are."""
+
+    def __init__(self, request, *args, **kwargs):
+        super().__init__(request, *args, **kwargs)
+        self.presets = presets(request)
 
     def get_queryset(self, request, exclude_parameters=None):
         return super().get_queryset(request, exclude_parameters).defer("session__problems", "session__options")
@@ -33,10 +66,12 @@ class VideoChangeList(PlainVideoChangeList):
 
 
 @admin.register(Video)
-class VideoAdmin(SteeringActions, ErrorWords, PlainVideoAdmin):
+class VideoAdmin(StoredFiles, SteeringActions, ErrorWords, PlainVideoAdmin):
     list_filter = (*PlainVideoAdmin.list_filter, ("session", AutocompleteSelectFilter))
     list_select_related = (*PlainVideoAdmin.list_select_related, "session")
-    inlines = (AssetInline, AttemptInline)
+    list_before_template = "admin/presets.html"
+    inlines = (AssetInline,)
+    readonly_fields = (*PlainVideoAdmin.readonly_fields, "player", "timeline")
     actions = ("retry", "retry_assets", "pause", "pause_now", "resume", "skip", "cancel", "cancel_now")
     left_alone: ClassVar = {
         "pause": ("it is paused or over already", "they are paused or over already"),
@@ -52,10 +87,33 @@ class VideoAdmin(SteeringActions, ErrorWords, PlainVideoAdmin):
         video = super().get_object(request, object_id, from_field)
         if video:
             video.is_paused_with_all = Limits.row().paused
+            video.assets_known = list(video.assets.only("video", "kind", "ext", "status", "next_attempt_at"))
         return video
 
     def scope(self, queryset):
         return Videos(queryset)
+
+    def names_of_page_actions(self, request, obj):
+        idle = idle_for_video(obj)
+        return [name for name in super().names_of_page_actions(request, obj) if name not in idle]
+
+    def get_fieldsets(self, request, obj=None):
+        """With the player first and the attempts last, for those who may see them."""
+        first, *others = super().get_fieldsets(request, obj)
+        obj.shows_assets = request.user.has_perm("videos.view_asset")
+        watch = [("Watch and download", {"fields": ("player",)})] if obj.storage_key else []
+        tried = [("Attempts", {"fields": ("timeline",)})] if request.user.has_perm("ingestion.view_attempt") else []
+        return [first, *watch, *others, *tried]
+
+    @display(description="stored file")
+    @once
+    def player(self, video):
+        return player(video, shows_assets=video.shows_assets)
+
+    @display(description="the newest first")
+    @once
+    def timeline(self, video):
+        return timeline(video)
 
     def state_words(self, video):
         is_due = video.status == Video.Status.PENDING and video.wanted == Video.Wanted.RUN

@@ -205,6 +205,10 @@ class Budget(models.Model):
     refusals = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="In a row; each doubles the wait.")
     probing_until = models.DateTimeField(null=True, blank=True, help_text="Until when one request may find out whether YouTube answers.")
 
+    class Meta:
+        verbose_name = "allowance"
+        verbose_name_plural = "requests to YouTube"
+
     def __str__(self):
         return self.identity
 

@@ -138,7 +138,7 @@ class Attempt(models.Model):
         ]
 
     def __str__(self):
-        return f"Attempt {self.number} at {self.video_id}"
+        return f"Attempt {self.number} at {self.video}"
 
 
 class LiveProgress(models.Model):

@@ -19,11 +19,13 @@ import uuid
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import lru_cache
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.utils.http import content_disposition_header
 
 from ingestion.errors import ArchiveError, DeferredError, SetupError, TransientError
 from ingestion.store.checksums import Part, Stored, composite
@@ -54,6 +56,9 @@ logger = logging.getLogger(__name__)
 
 READ_SIZE = 1 << 20
 GOOGLE = "storages.backends.gcloud"
+LINKS_LAST = timedelta(hours=1)
+LONGEST_LINK = 7 * 24 * 3600
+"""Seconds; signatures of S3 and of Google last no longer."""
 PROBE = "massdl-probe-"
 """What the keys of `Store.probe` begin with."""
 
@@ -146,6 +151,16 @@ class Store:
         """Bytes first..last of an object, both included; fewer where it ends before. Raises TransientError (`storage`) when
         it has no byte `first`, or is not there."""
         return self._place.open_range(key, first, last)
+
+    def url(self, key: str, *, filename: str = "", as_attachment: bool = False, lifetime: timedelta = LINKS_LAST) -> str | None:
+        """An address from which whoever has it may read the object, in ranges too, for `lifetime` (at least a second, at most a
+        week); None of a storage that has none, such as a folder.
+
+        The storage is told to name the file `filename`, and with `as_attachment` to have it saved and not shown. Whether the
+        object is there is not asked. Raises what the storage's libraries find wrong with our credentials.
+        """
+        disposition = content_disposition_header(as_attachment, filename) if filename or as_attachment else None
+        return self._place.url(key, disposition=disposition, seconds=min(max(int(lifetime.total_seconds()), 1), LONGEST_LINK))
 
     def put(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> Stored:
         """Store a small object by one request, under its whole name or not at all; as one part, whatever its size.

@@ -95,6 +95,9 @@ class FolderPlace:
         last = min(last, about.st_size - 1)
         return StoredRange(key, first, last, about.st_size, f"{about.st_mtime_ns}-{about.st_size}", file, folder_errors)
 
+    def url(self, key: str, *, disposition: str | None, seconds: int) -> None:
+        """A folder has no addresses."""
+
     def put(self, key: str, data: bytes, part: Part, *, content_type: str, metadata: Mapping[str, str]) -> None:
         upload = self.begin(key, part_size=max(len(data), 1), content_type=content_type, metadata=metadata, on_state=None)
         try:

@@ -129,6 +129,14 @@ class S3Place(BucketPlace):
         first, last = map(int, place.split("-"))
         return StoredRange(key, first, last, int(total), answer["ETag"], answer["Body"], s3_errors)
 
+    def url(self, key: str, *, disposition: str | None, seconds: int) -> str | None:
+        """Signed here, without a request. None of a server that wants parts in order, which is rclone's: it answers with a part of
+        an object as if that were all of it, and no browser can seek in that."""
+        if self.in_order:
+            return None
+        with s3_errors(f"sign an address of {key}"):
+            return self.storage.url(key, parameters={"ResponseContentDisposition": disposition} if disposition else {}, expire=seconds)
+
     def put(self, key: str, data: bytes, part: Part, *, content_type: str, metadata: Mapping[str, str]) -> None:
         parameters = self._parameters(key, content_type, metadata)
         with s3_errors(f"put {key}"):

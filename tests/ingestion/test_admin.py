@@ -11,11 +11,10 @@ from django.utils import timezone
 
 from ingestion import streams
 from ingestion.admin import attempts
-from ingestion.models import Attempt, Budget, DownloadSession, DownloadWindow, Limits, Scan, Worker
-from massdl_site.unfold import UNFOLD
-from tests.factories import make_attempt, make_channel, make_person, make_scan, make_session, make_video
+from ingestion.models import Attempt, Budget, DownloadSession, Scan, Worker
+from tests.factories import make_asset, make_attempt, make_channel, make_scan, make_session, make_video
 from tests.pages import make_download, page_of, said, staff_with
-from videos.models import Video
+from videos.models import Asset, Video
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +23,7 @@ ATTEMPTS = reverse("admin:ingestion_attempt_changelist")
 INDEX = reverse("admin:index")
 HOLDING = {"pause", "pause_now", "resume"}
 STEERING = HOLDING | {"cancel", "cancel_now"}
+RETRYING = {"retry_failed", "retry_assets"}
 
 
 def run_action(client, name, rows):
@@ -253,21 +253,25 @@ def test_retrying_where_nothing_failed_says_so(admin_client):
         pytest.param(["view_downloadsession"], set(), id="viewer"),
         pytest.param(["view_downloadsession", "change_video"], set(), id="may change videos only"),
         pytest.param(["view_downloadsession", "change_downloadsession"], HOLDING, id="may change sessions only"),
-        pytest.param(["view_downloadsession", "change_downloadsession", "change_video"], {*STEERING, "retry_failed"}, id="may change both"),
+        pytest.param(["view_downloadsession", "change_downloadsession", "change_video"], STEERING | RETRYING, id="may change both"),
     ],
 )
 def test_actions_are_offered_to_those_who_may_run_them(client, codenames, offered):
     session = make_session()
     make_video(session=session, status="failed")
+    make_video(session=session, next_attempt_at=timezone.now() + timedelta(hours=1))
+    make_download(session=session)
+    make_asset(session=session, status="failed", error_kind="network")
     client.force_login(staff_with(*codenames))
     for page in (SESSIONS, page_of(session)):
         text = client.get(page).text
-        assert {name for name in (*STEERING, "retry_failed") if f'value="{name}"' in text} == offered
-    for name in {*STEERING, "retry_failed"} - offered:
+        assert {name for name in STEERING | RETRYING if f'value="{name}"' in text} == offered
+    for name in (STEERING | RETRYING) - offered:
         run_action(client, name, [session])
     session.refresh_from_db()
     assert "pause" in offered or session.state == "running"
     assert "retry_failed" in offered or Video.objects.filter(status="failed").exists()
+    assert "retry_assets" in offered or Asset.objects.filter(status="failed").exists()
 
 
 def test_a_videos_page_shows_its_attempts(admin_client):
@@ -323,81 +327,6 @@ def test_videos_are_filtered_by_session(admin_client):
     make_video()
     found = admin_client.get(reverse("admin:videos_video_changelist"), {"session__id__exact": session.pk})
     assert len(found.context["cl"].result_list) == 1
-
-
-@pytest.fixture
-def overview(settings):
-    settings.UNFOLD = UNFOLD
-
-
-@pytest.mark.usefixtures("overview")
-def test_the_overview_of_an_empty_archive_says_how_to_begin(admin_client):
-    assert "Import a sheet" in admin_client.get(INDEX).text
-    make_person()
-    assert "Import a sheet" not in admin_client.get(INDEX).text
-
-
-@pytest.mark.usefixtures("overview")
-def test_the_overview_counts_and_tells_why_nothing_moves(admin_client):
-    make_everything()
-    Worker.objects.all().delete()
-    Limits.objects.filter(pk=Limits.row().pk).update(paused=True, paused_reason="Paused by Ann.")
-    page = admin_client.get(INDEX)
-    assert [int(tile.count) for tile in page.context["tiles"]] == [1, 1, 0, 1, 1]
-    refusal, pause, workers = page.context["notices"]
-    assert "YouTube takes us for a robot." in refusal
-    assert pause.startswith("Everything is paused. Paused by Ann. ")
-    assert "no worker is running" in workers
-    assert "1 of 4" in page.text
-
-
-@pytest.mark.usefixtures("overview")
-def test_the_overview_tells_of_windows_of_a_half_open_breaker_and_of_requests(admin_client):
-    now = timezone.now()
-    closed = DownloadWindow(days=[(now.weekday() + 2) % 7], opens_at="10:00", closes_at="11:00", limits=Limits.row())
-    DownloadWindow.objects.bulk_create([closed])
-    Budget.objects.create(identity="guest", minutes=[7, 5], minute_at=now, open_until=now, open_reason="bot_check", refusals=1)
-    page = admin_client.get(INDEX)
-    probing, window = page.context["notices"]
-    assert "one request at a time finds out" in probing
-    assert window.startswith("No download begins. Outside the download window until ")
-    assert "Requests to YouTube in the last hour" in page.text
-    assert ">12 of 900</a>" in page.text
-
-
-@pytest.mark.usefixtures("overview")
-def test_requests_are_told_to_those_who_may_see_them(client):
-    client.force_login(staff_with("view_video"))
-    assert client.get(INDEX).context["requests"] is None
-
-
-@pytest.mark.usefixtures("overview")
-def test_the_overview_costs_the_same_however_much_there_is(admin_client):
-    def grow(rows: int) -> None:
-        for _ in range(rows):
-            session = make_session()
-            make_video(session=session)
-            make_scan(session=session)
-
-    grow(2)
-    admin_client.get(INDEX)
-    with CaptureQueriesContext(connection) as few:
-        admin_client.get(INDEX)
-    grow(20)
-    with CaptureQueriesContext(connection) as many:
-        admin_client.get(INDEX)
-    assert len(few) == len(many)
-
-
-@pytest.mark.usefixtures("overview")
-def test_the_overview_and_the_sidebar_show_what_the_user_may_see(client):
-    make_everything()
-    client.force_login(staff_with("view_video"))
-    page = client.get(INDEX)
-    assert page.context["tiles"]
-    assert page.context["sessions"] is None
-    assert reverse("admin:videos_video_changelist") in page.text
-    assert SESSIONS not in page.text
 
 
 def test_a_channel_title_in_a_scan_is_escaped(admin_client):

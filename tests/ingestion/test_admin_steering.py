@@ -114,7 +114,7 @@ def test_what_cannot_be_steered_is_left_alone_and_told(admin_client):
 
 @pytest.mark.parametrize("kind", ["session", "channel", "video"])
 def test_the_buttons_of_a_page_do_what_the_actions_of_the_list_do(admin_client, session, kind):
-    row = {"session": session, "channel": video("due").channel, "video": video("due")}[kind]
+    row = {"session": session, "channel": video("due").channel, "video": video("running")}[kind]
     response = press(admin_client, "pause", row)
     assert (response.status_code, response.url) == (302, page_of(row))
     assert "1 " in said(response)[0]

@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from videos.keys import beside, key_stem, read_key
+from videos.keys import beside, download_name, key_stem, read_key
 
 UUID_ = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -59,3 +59,25 @@ def test_so_does_the_key_of_what_lies_beside_a_video(label):
 )
 def test_a_key_of_another_form_tells_nothing(key):
     assert read_key(key) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("A film", "A film [dQw4w9WgXcQ].mp4"),
+        ("", "[dQw4w9WgXcQ].mp4"),
+        ('a/b\\c:d*e?f"g<h>i|j', "a b c d e f g h i j [dQw4w9WgXcQ].mp4"),
+        ("../../etc/passwd", "etc passwd [dQw4w9WgXcQ].mp4"),
+        ("two\r\nlines\t\x00", "two lines [dQw4w9WgXcQ].mp4"),
+        ("gpj.\u202eexe", "gpj. exe [dQw4w9WgXcQ].mp4"),
+        ("Ünder 北京 ", "Ünder 北京 [dQw4w9WgXcQ].mp4"),
+        ("é" * 300, f"{'é' * 75} [dQw4w9WgXcQ].mp4"),
+    ],
+)
+def test_a_download_is_named_by_its_title_as_far_as_file_systems_take_it(title, name):
+    assert download_name(f"ann-7/UCx/v/{UUID_}-34.mp4", title, "dQw4w9WgXcQ") == name
+
+
+def test_a_download_of_what_lies_beside_a_video_says_what_it_is():
+    key = beside(f"ann-7/UCx/v/{UUID_}-34.mp4", "es-419.vtt")
+    assert download_name(key, "A film", "dQw4w9WgXcQ") == "A film [dQw4w9WgXcQ].es-419.vtt"
