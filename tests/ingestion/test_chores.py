@@ -10,7 +10,9 @@ from ingestion import chores, dispatch
 from ingestion.models import Chore
 from ingestion.store import Store
 from tests.factories import make_attempt, make_video
+from videos import tallies
 from videos.keys import key_stem
+from videos.models import Video, VideoTally
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the chore has a thread and a connection of its own
 
@@ -100,4 +102,16 @@ def test_a_storage_that_does_not_answer_is_left_for_the_next_time(store, monkeyp
     monkeypatch.setattr(Store, "objects", lambda self, prefix="": (_ for _ in ()).throw(chores.ArchiveError("storage", "away")))
     chores.clean_now_and_then(store).join()
     assert "the storage was not cleaned" in caplog.text
-    assert set(Chore.objects.values_list("ended_at", flat=True)) == {None}
+    of_storage = Chore.objects.filter(name__in=[chores.UPLOADS, chores.BUCKET])
+    assert set(of_storage.values_list("ended_at", flat=True)) == {None}
+
+
+def test_tallies_are_folded_and_counted_anew_whatever_the_storage_says(store, monkeypatch, caplog):
+    monkeypatch.setattr(Store, "objects", lambda self, prefix="": (_ for _ in ()).throw(chores.ArchiveError("storage", "away")))
+    video = make_video()
+    Video.objects.filter(pk=video.pk).update(status="skipped")
+    VideoTally.objects.filter(status="skipped").update(videos=7)
+    chores.clean_now_and_then(store).join()
+    assert +tallies.archive().videos == {"skipped": 1}
+    assert not VideoTally.objects.filter(status="pending").exists()
+    assert "1 tallies of videos were wrong" in caplog.text

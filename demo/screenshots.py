@@ -1,0 +1,170 @@
+"""Pictures of every page of the admin, in light and dark, wide and narrow: `python -m demo.screenshots`, or `make screenshots`.
+
+A demo of its own runs meanwhile, so the pages show what staff would see: videos stored, under way, failed and refused. Also
+prints the pages that are wider than the screen, and what the browser complains of.
+"""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
+
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+
+from demo.world import ROOT, SHEETS
+
+FOLDER = ROOT / "docs" / "images" / "screens"
+SIZES = {"wide": {"width": 1400, "height": 900}, "narrow": {"width": 400, "height": 800}}
+SCHEMES = ("light", "dark")
+START_SECONDS, ENOUGH_SECONDS = 90, 300
+ENOUGH_STORED = 12
+QUALITY = 60  # of JPEG: text stays readable, and 60 pictures stay small
+
+LISTS = {
+    "overview": "",
+    "people": "people/person/",
+    "channels": "people/channel/",
+    "videos": "videos/video/",
+    "failed": "videos/video/?status__exact=failed",
+    "sessions": "ingestion/downloadsession/",
+    "scans": "ingestion/scan/",
+    "attempts": "ingestion/attempt/",
+    "errors": "errors/",
+    "workers": "ingestion/worker/",
+    "limits": "ingestion/limits/",
+    "requests": "ingestion/budget/",
+    "users": "auth/user/",
+    "groups": "auth/group/",
+    "import": "people/person/import/",
+}
+FIRST_OF = {  # the page of the first row of a list
+    "person": "people/person/",
+    "channel": "people/channel/",
+    "video": "videos/video/?status__exact=stored",
+    "failed-video": "videos/video/?status__exact=unavailable",
+    "session": "ingestion/downloadsession/",
+    "attempt": "ingestion/attempt/",
+    "limits-form": "ingestion/limits/",
+    "group": "auth/group/",
+}
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    with TemporaryDirectory() as folder, _demo(Path(folder)) as (site, password), sync_playwright() as playwright:
+        _await_site(site)
+        with playwright.chromium.launch(executable_path=browser_path) as browser:
+            page = browser.new_page()
+            _log_in(page, site, password)
+            _await_videos(page, site)
+            pages = _pages(page, site)
+            for scheme in SCHEMES:
+                for size, viewport in SIZES.items():
+                    _shoot_all(browser.new_page(color_scheme=scheme, viewport=viewport), site, password, pages, f"{scheme}-{size}")
+
+
+def _shoot_all(page: Page, site: str, password: str, pages: dict[str, str], look: str) -> None:
+    page.on("console", _complain)
+    _shoot(page, f"{site}login/", f"login-{look}")
+    _log_in(page, site, password)
+    for name, path in pages.items():
+        _shoot(page, site + path, f"{name}-{look}")
+    _preview(page, site, f"preview-{look}")
+    page.close()
+
+
+@contextmanager
+def _demo(folder: Path) -> Iterator[tuple[str, str]]:
+    """A running demo: the address of its admin, and the password of its user."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "manage.py"), "demo", "--fresh", "--port", str(port)]
+    environment = {"MASSDL_VAR_DIR": str(folder), "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(Path.home()), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
+        try:
+            for line in process.stdout:
+                if found := re.search(r"The admin: (\S+) .*password: (\S+)", line):
+                    break
+            else:
+                raise SystemExit("The demo did not start.")
+            yield found[1], found[2]
+        finally:
+            process.terminate()
+
+
+def _await_site(site: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        with suppress(OSError), urlopen(f"{site}login/"):
+            return
+        if time.monotonic() > end:
+            raise SystemExit("The admin does not answer.")
+        time.sleep(0.5)
+
+
+def _log_in(page: Page, site: str, password: str) -> None:
+    page.goto(f"{site}login/")
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", password)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_url(re.compile(re.escape(site) + "$"))
+
+
+def _await_videos(page: Page, site: str) -> None:
+    """Until some are stored; the pages show the rest under way."""
+    end = time.monotonic() + ENOUGH_SECONDS
+    while time.monotonic() < end:
+        page.goto(f"{site}videos/video/?status__exact=stored")
+        if page.locator("#result_list tbody tr").count() >= ENOUGH_STORED:
+            return
+        time.sleep(2)
+
+
+def _pages(page: Page, site: str) -> dict[str, str]:
+    """Addresses below the site by the names of their pictures; a list without rows has no page of a first one."""
+    pages = dict(LISTS)
+    for name, path in FIRST_OF.items():
+        page.goto(site + path)
+        link = page.locator("#result_list tbody th a, #result_list tbody td a[href*='/change/']").first
+        if link.count():
+            pages[name] = link.get_attribute("href").split("/admin/", 1)[1]
+    return pages
+
+
+def _shoot(page: Page, address: str, name: str) -> None:
+    page.goto(address)
+    page.wait_for_load_state("load")
+    _save(page, name)
+
+
+def _preview(page: Page, site: str, name: str) -> None:
+    """What a sheet would do, never confirmed."""
+    page.goto(f"{site}people/person/import/")
+    page.set_input_files("input[type=file]", SHEETS / "people.csv")
+    page.locator("form:has(input[type=file]) [type=submit]").first.click()
+    page.wait_for_selector("#import-summary")
+    _save(page, name)
+
+
+def _save(page: Page, name: str) -> None:
+    page.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=QUALITY, animations="disabled")
+    wanted, shown = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    if wanted > shown:
+        sys.stdout.write(f"{name}: {wanted} px wide on a screen of {shown}\n")
+
+
+def _complain(said: ConsoleMessage) -> None:
+    if said.type in ("error", "warning"):
+        sys.stdout.write(f"{said.location['url']}: {said.text}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What axe-core finds on the pages of the admin: nothing serious, in light and in dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Page
+
+from ingestion.models import Attempt, DownloadSession, Limits, Scan, Worker
+from people.models import Channel, Person
+from tests.factories import make_asset, make_attempt, make_channel, make_person, make_scan, make_session, make_video
+from tests.pages import list_of, page_of
+from videos.models import Video
+
+pytestmark = pytest.mark.django_db(transaction=True)
+GRAVE = ("serious", "critical")
+MODELS = (Person, Channel, Video, DownloadSession, Scan, Attempt, Worker, Limits)
+
+
+@pytest.fixture
+def site(live_server) -> tuple[str, str, dict[str, str]]:
+    """Address, cookie of an administrator and addresses to visit. Made before the browser: beside it Django refuses its database."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss"))
+    session, channel = make_session(source="people.csv"), make_channel(person=make_person(name="Ann"))
+    stored = make_video(title="Stored", status="stored", storage_key="a/b.mp4", file_size=5_000_000, channel=channel, session=session)
+    failed = make_video(title="Failed", status="failed", error_kind="network", error_message="timed out", channel=channel, session=session)
+    make_asset(video=stored, kind="info", status="stored")
+    rows = [channel.person, channel, session, stored, failed, make_attempt(video=stored, outcome="stored"), make_scan(channel=channel)]
+    addresses = {"index": reverse("admin:index"), "import": reverse("admin:people_person_import"), "errors": reverse("errors")}
+    addresses |= {f"list of {model._meta.verbose_name_plural}": list_of(model) for model in MODELS}
+    addresses |= {f"page of {row._meta.verbose_name} {row}": page_of(row) for row in [*rows, Limits.row()]}
+    return live_server.url, client.cookies["sessionid"].value, addresses
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_issue(site, page: Page, scheme: str):
+    address, session, addresses = site
+    page.emulate_media(color_scheme=scheme)
+    page.goto(address + reverse("admin:login"), wait_until="load")
+    found = issues_of(page, "login")
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
+    for name, path in addresses.items():
+        page.goto(address + path, wait_until="load")
+        found += issues_of(page, name)
+    page.goto("about:blank")
+    assert not found, "\n".join(found)
+
+
+def issues_of(page: Page, name: str) -> list[str]:
+    issues = [issue for issue in Axe().run(page).response["violations"] if issue["impact"] in GRAVE]
+    return [f"{name}: {issue['id']}: {node['html'][:150]}" for issue in issues for node in issue["nodes"]]

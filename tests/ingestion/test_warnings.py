@@ -1,0 +1,71 @@
+"""What a grave button says before it does anything: how much, and what becomes of what runs."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from ingestion.admin.steering import cancel_warning
+from ingestion.models import Limits
+from tests.factories import make_channel, make_session, make_video
+from tests.pages import make_download, page_of, staff_with
+from videos.paginator import capped_count
+
+pytestmark = pytest.mark.django_db
+
+BACK = "A retry brings back what was given up."
+
+
+@pytest.fixture
+def rows():
+    """A session and a channel with a running, a waiting and a stored video, and one video of others."""
+    session, channel = make_session(), make_channel()
+    running = make_download(session=session, channel=channel)
+    make_video(session=session, channel=channel)
+    make_video(session=session, channel=channel, status="stored")
+    make_video()
+    return {"session": session, "channel": channel, "video": running, "everything": Limits.row()}
+
+
+def test_a_page_that_asks_has_the_dialog_and_its_script(admin_client, rows):
+    text = admin_client.get(page_of(rows["session"])).text
+    assert text.count("massdl/confirm.js") == text.count('<dialog id="confirmation"') == 1
+
+
+def warnings(client, row) -> dict[str, str]:
+    """Of each button of the row's page that asks."""
+    buttons = client.get(page_of(row)).context["page_actions"]["buttons"]
+    return {button["name"]: button["attrs"]["data-confirm"] for button in buttons if button["attrs"]}
+
+
+@pytest.mark.parametrize(("kind", "videos"), [("session", "2 videos"), ("channel", "2 videos"), ("video", "1 video")])
+def test_a_button_that_cancels_says_how_many_videos_it_gives_up(admin_client, rows, kind, videos):
+    given_up = f"{videos} will be given up and not downloaded, with the scans and assets that wait."
+    assert warnings(admin_client, rows[kind]) == {
+        "cancel": f"{given_up} What runs may finish. {BACK}",
+        "cancel_now": f"{given_up} What runs stops within seconds. {BACK}",
+    }
+
+
+def test_the_buttons_for_everything_say_that_it_is_about_all(admin_client, rows):
+    told = warnings(admin_client, rows["everything"])
+    assert set(told) == {"cancel_everything", "cancel_everything_now"}
+    assert told["cancel_everything"].startswith("3 videos will be given up")
+    assert told["cancel_everything_now"].endswith("This is about all sessions, channels and hosts.")
+    assert "stops within seconds" in told["cancel_everything_now"] and "may finish" in told["cancel_everything"]
+
+
+def test_a_page_with_nothing_to_ask_has_no_dialog(admin_client, rows):
+    assert "confirm.js" in admin_client.get(page_of(rows["session"])).text
+    assert "confirm.js" not in admin_client.get(page_of(rows["session"]).replace("change/", "history/")).text
+
+
+def test_who_may_not_cancel_is_asked_nothing_and_nothing_is_counted(client, rows):
+    client.force_login(staff_with("view_channel"))
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get(page_of(rows["channel"]))
+    assert page.context["page_actions"]["buttons"] == [] and "confirm.js" not in page.text
+    assert not [query for query in queries if "COUNT" in query["sql"] and "'downloading'" in query["sql"]]
+
+
+def test_a_count_that_ended_early_says_so(rows):
+    assert cancel_warning(capped_count(type(rows["video"]).objects.all(), 2), now=False).startswith("2+ videos will be given up")
