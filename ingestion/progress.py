@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Min, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -13,6 +13,7 @@ from ingestion.assets import next_due_at
 from ingestion.models import Attempt, DownloadSession, Limits, Scan
 from ingestion.schedule import Hold, held_until
 from people.models import Channel
+from videos import tallies
 from videos.models import Asset, Video
 
 SHOWN = 12
@@ -33,17 +34,19 @@ class Running:
 
 @dataclass
 class Progress:
-    """A session at one moment. `videos` counts its own by status; `already_stored` and `left_alone` (by kind) were
-    known before and are not its work; `assets` counts, by status, what it asked for beside videos, and `assets_in_work` those
-    that somebody has at this moment. `held_videos` and `held_scans` count, by reason, what staff hold back; they are
-    waiting too. `next_scan_at`, `next_video_at` and `next_asset_at` are when the first of the others may be tried, None when there is none.
-    `hold` says why no download may begin at this time of the day, `requests` what YouTube may be asked."""
+    """A session at one moment. `videos` counts its own by status, `kinds` by error those that are not stored; `already_stored`
+    and `left_alone` (by kind) were known before and are not its work; `assets` counts, by status, what it asked for beside
+    videos, and `assets_in_work` those that somebody has at this moment. `held_videos` and `held_scans` count, by reason, what
+    staff hold back; they are waiting too. `next_scan_at`, `next_video_at` and `next_asset_at` are when the first of the others
+    may be tried, None when there is none. `hold` says why no download may begin at this time of the day, `requests` what
+    YouTube may be asked."""
 
     state: str
     state_reason: str
     scans: Counter = field(default_factory=Counter)
     videos: Counter = field(default_factory=Counter)
     bytes_stored: int = 0
+    kinds: Counter = field(default_factory=Counter)
     already_stored: int = 0
     left_alone: Counter = field(default_factory=Counter)
     assets: Counter = field(default_factory=Counter)
@@ -132,16 +135,17 @@ def _count_scans(session: DownloadSession, progress: Progress, *, all_held: bool
 
 
 def _count_videos(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
-    rows = session.videos.order_by().values("status", "wanted", "channel__state")
-    for row in rows.annotate(count=Count("id"), size=Sum("file_size"), due_at=Min("next_attempt_at")):
-        progress.videos[row["status"]] += row["count"]
-        if row["status"] == Video.Status.STORED:
-            progress.bytes_stored += row["size"] or 0
-        if row["status"] == Video.Status.PENDING:
-            if reason := _held_back(row["channel__state"], row["wanted"], all_held=all_held):
-                progress.held_videos[reason] += row["count"]
-            else:
-                progress.next_video_at = min(progress.next_video_at or row["due_at"], row["due_at"])
+    """Only the pending ones are looked at; the rest is known as a sum."""
+    tally = tallies.of_sessions([session.pk])[session.pk]
+    progress.videos, progress.bytes_stored, progress.kinds = +tally.videos, tally.bytes, +tally.went_wrong
+    if not progress.videos["pending"]:
+        return
+    rows = session.videos.filter(status=Video.Status.PENDING).order_by().values("wanted", "channel__state")
+    for row in rows.annotate(count=Count("id"), due_at=Min("next_attempt_at")):
+        if reason := _held_back(row["channel__state"], row["wanted"], all_held=all_held):
+            progress.held_videos[reason] += row["count"]
+        else:
+            progress.next_video_at = min(progress.next_video_at or row["due_at"], row["due_at"])
 
 
 def _count_assets(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:

@@ -53,13 +53,11 @@ def totals(progress: Progress) -> dict[str, int]:
 def failures(session: DownloadSession, progress: Progress) -> list[dict[str, Any]]:
     """What is not stored, by kind: how many videos, channels and assets of stored videos, what it means, what to do. Most
     videos first. Assets are counted apart: a kind that only they met has no videos."""
-    unstored = session.videos.exclude(status=Video.Status.STORED).exclude(error_kind="")
-    videos = dict(unstored.order_by().values_list("error_kind").annotate(count=Count("id")))
     scans = dict(session.scans.exclude(error_kind="").order_by().values_list("error_kind").annotate(count=Count("id")))
     owed = session.assets.filter(status__in=[Asset.Status.PENDING, Asset.Status.FAILED]).exclude(error_kind="")
     assets = dict(owed.order_by().values_list("error_kind").annotate(count=Count("id")))
-    kinds = {*videos, *scans, *assets, *progress.left_alone}
-    rows = [_failure(kind, videos.get(kind, 0), scans.get(kind, 0), assets.get(kind, 0), progress) for kind in kinds]
+    kinds = {*progress.kinds, *scans, *assets, *progress.left_alone}
+    rows = [_failure(kind, progress.kinds[kind], scans.get(kind, 0), assets.get(kind, 0), progress) for kind in kinds]
     return sorted(rows, key=lambda row: (-row["videos"], -row["known_before"], -row["channels"], row["kind"]))
 
 

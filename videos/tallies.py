@@ -95,17 +95,21 @@ UNION ALL (
 
 @dataclass
 class Tally:
-    """Videos by status, and the bytes of their files. `waits_for` are the kinds of what went wrong last with pending ones."""
+    """Videos by status, and the bytes of their files. `waits_for` are the kinds of what went wrong last with pending ones,
+    `went_wrong` those of all that are not stored."""
 
     videos: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     waits_for: Counter[str] = field(default_factory=Counter)
+    went_wrong: Counter[str] = field(default_factory=Counter)
 
     def add(self, status: str, kind: str, videos: int, size: int) -> None:
         self.videos[status] += videos
         self.bytes += size
         if kind and status == "pending":
             self.waits_for[kind] += videos
+        if kind and status != "stored":
+            self.went_wrong[kind] += videos
 
     @property
     def stored(self) -> int:
