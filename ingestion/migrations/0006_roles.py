@@ -50,9 +50,10 @@ def make_permissions(apps, database):
     """Django makes them only after all migrations, so on a new database there are none by now."""
     for label in ("auth", "people", "videos", "ingestion"):
         app = apps.get_app_config(label)
-        app.models_module = True  # else they are not looked for: the apps of a migration's state have no modules
+        module = getattr(app, "models_module", None)
+        app.models_module = module or True  # else they are not looked for: the apps of a migration's state have no modules
         create_permissions(app, verbosity=0, using=database, apps=apps)
-        app.models_module = None
+        app.models_module = module
 
 
 def permissions_of(apps, database, name):

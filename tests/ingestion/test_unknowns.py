@@ -79,8 +79,12 @@ def test_unknown_errors_of_scans_are_counted_beside_those_of_attempts(django_ass
 
 @pytest.mark.django_db
 def test_counting_unknown_errors_reads_an_index_and_sorts_nothing():
+    video = make_video()
+    for number in range(100):
+        make_attempt(video=video, number=number + 1, outcome="retry", error_kind="network")
     newest = Attempt.objects.filter(error_kind="unknown").order_by("-id").values_list("pk", "error_message")[:1000]
     with connection.cursor() as cursor:
+        cursor.execute("ANALYZE ingestion_attempt")
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
     plan = newest.explain()
