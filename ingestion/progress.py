@@ -113,7 +113,7 @@ def session_progress(session: DownloadSession) -> Progress:
     _count_assets(session, progress, all_held=all_held)
     progress.running = _running(session)
     progress.hold = held_until(limits, timezone.now())
-    progress.requests = budget.state()
+    progress.requests = budget.state(limits)
     return progress
 
 

@@ -1,4 +1,4 @@
-"""Ranges of media by libcurl: one more request handler for yt-dlp, at less than half the CPU time of Python's own TLS.
+"""Ranges of media by libcurl: one more request handler for yt-dlp, at half the CPU time of Python's own TLS.
 
 yt-dlp gives a handler its proxy, cookies, certificates, headers and timeout, and asks the next handler when one says that it
 does not support a request: all but ranges, and what libcurl is not told of here, goes the usual way.
