@@ -150,6 +150,11 @@ def moment(value: datetime | None) -> SafeString | str:
     return one_line(date_format(timezone.localtime(value), f"{DAY}, H:i")) if value else NOTHING
 
 
+def not_before(due_at: datetime) -> SafeString | str:
+    """When work that waits may be begun."""
+    return format_html("Not before {}", moment(due_at)) if due_at > timezone.now() else "As soon as it is its turn"
+
+
 def kind_words(kind: str) -> str:
     """`members_only` as `Members only`."""
     return kind.replace("_", " ").capitalize()
@@ -340,10 +345,7 @@ class VideoAdmin(ReadOnlyAdmin):
     @display(description="next attempt")
     def next_try(self, video):
         """Only of one that waits for it; whether anybody may begin it, its status says."""
-        if video.status != Video.Status.PENDING:
-            return NOTHING
-        is_later = video.next_attempt_at > timezone.now()
-        return format_html("Not before {}", moment(video.next_attempt_at)) if is_later else "As soon as it is its turn"
+        return not_before(video.next_attempt_at) if video.status == Video.Status.PENDING else NOTHING
 
     @display(description="priority")
     def goes_first(self, video):

@@ -1,15 +1,13 @@
 """Scans: in a list of their own and on the page of their session."""
 
 from django.contrib import admin
-from django.utils import timezone
-from django.utils.html import format_html
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
 from ingestion.admin.kinds import ErrorGroup, ErrorWords
 from ingestion.models import Scan
-from videos.admin import NOTHING, ReadOnlyAdmin, label, moment, one_line
+from videos.admin import NOTHING, ReadOnlyAdmin, label, moment, not_before, one_line
 from videos.filters import ErrorKindFilter
 
 COLOURS = {"running": "info", "done": "success", "failed": "danger"}
@@ -108,10 +106,7 @@ class ScanAdmin(ScanWords, ErrorGroup, ReadOnlyAdmin):
     @display(description="next attempt")
     def next_try(self, scan):
         """Only of one that waits for it."""
-        if scan.state != Scan.State.PENDING:
-            return NOTHING
-        is_later = scan.next_attempt_at > timezone.now()
-        return format_html("Not before {}", moment(scan.next_attempt_at)) if is_later else "As soon as it is its turn"
+        return not_before(scan.next_attempt_at) if scan.state == Scan.State.PENDING else NOTHING
 
     @display(description="started")
     def started(self, scan):

@@ -180,23 +180,21 @@ class DownloadSessionAdmin(SteeringActions, ReadOnlyAdmin):
 
     @action(description="Retry failed videos", permissions=["change_videos"])
     def retry_failed(self, request, queryset):
-        with transaction.atomic():
-            failed = Video.objects.filter(session__in=queryset.order_by().values("pk"), status=Video.Status.FAILED)
-            sessions = list(failed.order_by().values_list("session", flat=True).distinct())
-            videos = failed.retry()
-            DownloadSession.objects.filter(pk__in=sessions, state=State.FINISHED).update(state=State.RUNNING, finished_at=None)
-        sentence = f"{number_of(videos, 'video')} of {number_of(len(sessions), 'session')} will be tried again."
-        self.message_user(request, sentence if videos else "No video failed in them.", messages.SUCCESS if videos else messages.WARNING)
+        self._retry(request, queryset, Video, "video")
 
     @action(description="Retry assets: only what failed beside the videos", permissions=["change_videos"])
     def retry_assets(self, request, queryset):
+        self._retry(request, queryset, Asset, "asset")
+
+    def _retry(self, request, queryset, model: type[Video] | type[Asset], noun: str) -> None:
+        """What failed of the sessions; those that were over go on."""
         with transaction.atomic():
-            failed = Asset.objects.filter(session__in=queryset.order_by().values("pk"), status=Asset.Status.FAILED)
+            failed = model.objects.filter(session__in=queryset.order_by().values("pk"), status=model.Status.FAILED)
             sessions = list(failed.order_by().values_list("session", flat=True).distinct())
             tried = failed.retry()
             DownloadSession.objects.filter(pk__in=sessions, state=State.FINISHED).update(state=State.RUNNING, finished_at=None)
-        sentence = f"{number_of(tried, 'asset')} of {number_of(len(sessions), 'session')} will be tried again."
-        self.message_user(request, sentence if tried else "No asset failed in them.", messages.SUCCESS if tried else messages.WARNING)
+        sentence = f"{number_of(tried, noun)} of {number_of(len(sessions), 'session')} will be tried again."
+        self.message_user(request, sentence if tried else f"No {noun} failed in them.", messages.SUCCESS if tried else messages.WARNING)
 
     @display(description="session")
     def name(self, session):

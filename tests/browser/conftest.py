@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connections
+from django.test import Client
 from playwright.sync_api import Page, sync_playwright
 
+from massdl_site.unfold import UNFOLD
 from tests.browser.film import archive, locked, make_tracks
 from tests.ingestion.media.stores import make_folder_store
 
@@ -56,3 +59,24 @@ def page(chromium: str) -> Iterator[Page]:
     """A page of a browser of its own, with nothing cached. For one test: Django refuses its database while playwright runs."""
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser:
         yield browser.new_page()
+
+
+@pytest.fixture
+def signed_in(live_server, admin_client: Client, settings, monkeypatch) -> dict[str, str]:
+    """An administrator's cookie. Before the browser starts, whose loop then runs in this thread: rows are written between its
+    steps, which Django would refuse."""
+    settings.UNFOLD = UNFOLD
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    return {"name": "sessionid", "value": admin_client.cookies["sessionid"].value, "url": live_server.url}
+
+
+@pytest.fixture
+def complaints(signed_in: dict[str, str], page: Page) -> Iterator[list[str]]:
+    """What the console says while an administrator looks."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.context.add_cookies([signed_in])
+    yield said
+    page.goto("about:blank")  # nobody asks any more when the server ends
+    connections.close_all()  # within the browser's loop Django keeps connections of its own

@@ -1,17 +1,13 @@
 """The pages of the archive in a browser: a stored video plays and seeks on its own page, and nothing is too wide for a phone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.core.files.storage import FileSystemStorage, storages
-from django.db import connections
-from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from ingestion.models import Limits
-from massdl_site.unfold import UNFOLD
 from tests.browser.film import DURATION, WIDTH
 from tests.factories import make_asset, make_attempt, make_channel, make_person, make_scan, make_session, make_video
 from tests.pages import list_of, page_of
@@ -21,27 +17,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LONG = "W" * 180
 PHONE = {"width": 400, "height": 800}
 MINUTE_110 = 110 * 60 + 1
-
-
-@pytest.fixture
-def signed_in(live_server, admin_client: Client, settings, monkeypatch) -> dict[str, str]:
-    """An administrator's cookie. Before the browser starts, whose loop then runs in this thread: rows are written between its
-    steps, which Django would refuse."""
-    settings.UNFOLD = UNFOLD
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    return {"name": "sessionid", "value": admin_client.cookies["sessionid"].value, "url": live_server.url}
-
-
-@pytest.fixture
-def complaints(signed_in: dict[str, str], page: Page) -> Iterator[list[str]]:
-    """What the console says while an administrator looks."""
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.context.add_cookies([signed_in])
-    yield said
-    page.goto("about:blank")  # nobody asks any more when the server ends
-    connections.close_all()  # within the browser's loop Django keeps connections of its own
 
 
 @pytest.fixture

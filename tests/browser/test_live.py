@@ -1,41 +1,15 @@
 """The overview in a browser: it changes by itself, says so when it cannot, and asks nothing while nobody looks."""
 
-from collections.abc import Iterator
-
 import pytest
-from django.db import connections
-from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from ingestion.models import LiveProgress
-from massdl_site.unfold import UNFOLD
 from tests.pages import make_download
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 1000
-
-
-@pytest.fixture
-def signed_in(live_server, admin_client: Client, settings, monkeypatch) -> dict[str, str]:
-    """An administrator's cookie. Before the browser starts, whose loop then runs in this thread: rows are written between its
-    steps, which Django would refuse."""
-    settings.UNFOLD = UNFOLD
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    return {"name": "sessionid", "value": admin_client.cookies["sessionid"].value, "url": live_server.url}
-
-
-@pytest.fixture
-def complaints(signed_in: dict[str, str], page: Page) -> Iterator[list[str]]:
-    """What the console says while an administrator looks."""
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.context.add_cookies([signed_in])
-    yield said
-    page.goto("about:blank")  # nobody asks any more when the server ends
-    connections.close_all()  # within the browser's loop Django keeps connections of its own
 
 
 def test_progress_changes_without_a_reload(complaints, page: Page, live_server):
