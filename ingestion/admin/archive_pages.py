@@ -19,7 +19,8 @@ from ingestion.admin.tallies import progress_bar
 from ingestion.models import Limits, Scan
 from people.models import Channel
 from videos import tallies
-from videos.admin import NOTHING, WidePages, kind_words, label, moment, number_of, once, one_line, size, table, video_table
+from videos.admin import WidePages
+from videos.cells import NOTHING, kind_words, label, moment, number_of, once, one_line, size, table, video_table
 from videos.models import Video, VideoTally
 from videos.tallies import Tally
 

@@ -5,7 +5,7 @@ from unfold.decorators import display
 from ingestion.admin.kinds import ADVICE, ErrorWords
 from ingestion.admin.player import download_link
 from ingestion.admin.scans import ReadOnlyInline
-from videos.admin import NOTHING, label, raw_line, size
+from videos.cells import NOTHING, label, raw_line, size
 from videos.models import Asset
 
 WORDS = {

@@ -14,7 +14,8 @@ from unfold.decorators import display
 from ingestion.admin.kinds import ADVICE, MEANINGS, ErrorGroup, ErrorWords
 from ingestion.models import Attempt
 from ingestion.uploads import MEDIA, PICTURE, SOUND, State, by_role, way_of
-from videos.admin import NOTHING, ReadOnlyAdmin, clock, label, moment, one_line, size, table
+from videos.admin import ReadOnlyAdmin
+from videos.cells import NOTHING, clock, label, moment, one_line, size, table
 from videos.filters import ErrorKindFilter
 from videos.models import Video
 

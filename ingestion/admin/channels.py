@@ -19,7 +19,7 @@ from ingestion.steering import Channels
 from people.models import Channel
 from videos import tallies
 from videos.admin import ChannelAdmin as PlainChannelAdmin
-from videos.admin import number_of
+from videos.cells import number_of
 from videos.models import Asset, Video
 
 admin.site.unregister(Channel)

@@ -20,7 +20,8 @@ from ingestion.admin.windows import WindowInline
 from ingestion.models import Budget, Limits, Scan, Worker
 from ingestion.roster import ALIVE, SUPERVISOR
 from ingestion.steering import Everything
-from videos.admin import NOTHING, PlainChangeList, ReadOnlyAdmin, WidePages, kind_label, label, moment, one_line
+from videos.admin import PlainChangeList, ReadOnlyAdmin, WidePages
+from videos.cells import NOTHING, kind_label, label, moment, one_line
 from videos.models import Video
 from videos.paginator import capped_count
 

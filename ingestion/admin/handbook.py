@@ -16,7 +16,7 @@ from ingestion.errors import KINDS, TREATMENTS, Kind
 from ingestion.handbook import INTRODUCTION, KIND_HEADERS, TREATMENT_HEADERS, kind_row, treatment_row
 from ingestion.models import Attempt, Scan
 from ingestion.unknowns import NEWEST, UnknownGroup, frequent_unknown_scans, frequent_unknowns
-from videos.admin import kind_label, table
+from videos.cells import kind_label, table
 from videos.models import Video
 
 

@@ -8,7 +8,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from ingestion.errors import KINDS, FleetError, PermanentError, SetupError, TransientError
-from videos.admin import NOTHING, WRONG, kind_label, raw_line
+from videos.admin import WRONG
+from videos.cells import NOTHING, kind_label, raw_line
 from videos.filters import KindGroup
 from videos.models import Video
 

@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ingestion.admin.files import CONTENT_TYPES
-from videos.admin import NOTHING, size
+from videos.cells import NOTHING, size
 from videos.models import Asset, Video
 
 SOUND = ("m4a", "mp3", "opus")

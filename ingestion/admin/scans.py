@@ -7,7 +7,8 @@ from unfold.decorators import display
 
 from ingestion.admin.kinds import ErrorGroup, ErrorWords
 from ingestion.models import Scan
-from videos.admin import NOTHING, ReadOnlyAdmin, label, moment, not_before, one_line
+from videos.admin import ReadOnlyAdmin
+from videos.cells import NOTHING, label, moment, not_before, one_line
 from videos.filters import ErrorKindFilter
 
 COLOURS = {"running": "info", "done": "success", "failed": "danger"}

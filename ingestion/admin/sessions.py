@@ -27,20 +27,8 @@ from ingestion.progress import session_progress
 from ingestion.reports import failures
 from ingestion.roster import live_supervisors
 from ingestion.steering import Sessions
-from videos.admin import (
-    NOTHING,
-    PlainChangeList,
-    ReadOnlyAdmin,
-    kind_words,
-    label,
-    moment,
-    number_of,
-    once,
-    one_line,
-    size,
-    table,
-    video_link,
-)
+from videos.admin import PlainChangeList, ReadOnlyAdmin
+from videos.cells import NOTHING, kind_words, label, moment, number_of, once, one_line, size, table, video_link
 from videos.models import Asset, Video
 from videos.text import counted
 

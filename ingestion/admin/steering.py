@@ -12,7 +12,8 @@ from ingestion import leases, steering
 from ingestion.admin.page_actions import PageActions
 from ingestion.models import Scan
 from ingestion.steering import Scope, Steered
-from videos.admin import TellsCounts, number_of
+from videos.admin import TellsCounts
+from videos.cells import number_of
 from videos.models import Video
 from videos.paginator import capped_count
 

@@ -15,7 +15,7 @@ from unfold.views import ChangeList
 
 from ingestion.models import Scan
 from videos import tallies
-from videos.admin import NOTHING, one_line, size
+from videos.cells import NOTHING, one_line, size
 
 
 @dataclass

@@ -21,7 +21,7 @@ from ingestion.steering import Videos
 from people.models import Channel
 from videos.admin import VideoAdmin as PlainVideoAdmin
 from videos.admin import VideoChangeList as PlainVideoChangeList
-from videos.admin import once
+from videos.cells import once
 from videos.models import Video
 
 admin.site.unregister(Video)

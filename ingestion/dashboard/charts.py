@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from ingestion.dashboard.live import Sees
 from ingestion.dashboard.look import Look
-from videos.admin import kind_words, table
+from videos.cells import kind_words, table
 from videos.text import counted, counted_bytes
 
 DAYS = 30

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.factories import make_channel, make_person, make_video
-from videos.admin import clock, day, kind_words, number_of, size
+from videos.cells import clock, day, kind_words, number_of, size
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
