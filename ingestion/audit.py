@@ -1,7 +1,7 @@
 """Rows against objects, to the byte: does the archive hold exactly what its record says?"""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ingestion.errors import KINDS, ArchiveError
@@ -9,6 +9,7 @@ from ingestion.models import Scan
 from ingestion.store import Store
 from videos.models import Asset, Video
 
+Recorded = tuple[int | None, str, str]
 NAMED = ("video__external_id", "kind", "language", "ext")
 """What tells one asset from another."""
 
@@ -30,7 +31,7 @@ def _rows_against_objects(store: Store, objects: Mapping[str, int]) -> Iterator[
     columns = ("storage_key", "file_size", "checksum", "crc32", "part_size")
     videos = Video.objects.stored().values_list("external_id", *columns).iterator(chunk_size=500)
     found = Asset.objects.stored().order_by().values_list(*NAMED, *columns).iterator(chunk_size=500)
-    assets = ((_asset_name(*row[: len(NAMED)]), *row[len(NAMED) :]) for row in found)
+    assets = ((asset_name(*row[: len(NAMED)]), *row[len(NAMED) :]) for row in found)
     for name, key, size, checksum, crc32, part_size in itertools.chain(videos, assets):
         if key not in objects:
             yield f"{name} is stored, but there is no object {key}"
@@ -38,20 +39,25 @@ def _rows_against_objects(store: Store, objects: Mapping[str, int]) -> Iterator[
         yield from _object_against_row(store, name, key, part_size, (size, checksum, crc32))
 
 
-def _asset_name(video: str, kind: str, language: str = "", ext: str = "") -> str:
+def asset_name(video: str, kind: str, language: str = "", ext: str = "") -> str:
     """`asset subtitles en vtt of dQw4w9WgXcQ`: the film may be well."""
     return f"asset {' '.join(filter(None, (kind, language, ext if ext != kind else '')))} of {video}"
 
 
-def _object_against_row(store: Store, name: str, key: str, part_size: int, recorded: tuple[int, str, str]) -> Iterator[str]:
+def _object_against_row(store: Store, name: str, key: str, part_size: int, recorded: Recorded) -> Iterator[str]:
     try:
-        seen = store.examine(key, part_size)
+        yield from (f"{name}: {sentence}" for sentence in compare(store, key, part_size, recorded))
     except ArchiveError as exc:
         yield f"{name}: the object {key} cannot be read: {exc}"
-        return
+
+
+def compare(store: Store, key: str, part_size: int, recorded: Recorded, *, check: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """What differs between the record of a file (size, checksum, CRC-32) and its object, which is read whole; `check` is called
+    all the while. Raises ArchiveError when it cannot be read."""
+    seen = store.examine(key, part_size, check=check)
     for what, row, there in zip(("size", "checksum", "CRC-32"), recorded, (seen.size, seen.checksum, seen.crc32), strict=True):
         if row != there:
-            yield f"{name}: {what} is {row} in the row, {there} in the object {key}"
+            yield f"{what} is {row} in the row, {there} in the object {key}"
 
 
 def _objects_without_rows(objects: Iterable[str]) -> Iterator[str]:
@@ -68,7 +74,7 @@ def _failures_without_reason() -> Iterator[str]:
             yield f"{name} is not stored, and its kind {kind!r} has no advice"
     for *name, kind in Asset.objects.filter(status=Asset.Status.FAILED).values_list(*NAMED, "error_kind"):
         if kind not in KINDS:
-            yield f"{_asset_name(*name)} failed, and its kind {kind!r} has no advice"
+            yield f"{asset_name(*name)} failed, and its kind {kind!r} has no advice"
     for scan, kind in Scan.objects.filter(state=Scan.State.FAILED).values_list("pk", "error_kind"):
         if kind not in KINDS:
             yield f"scan {scan} failed, and its kind {kind!r} has no advice"

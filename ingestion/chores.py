@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from ingestion import orphans
 from ingestion.errors import ArchiveError
-from ingestion.models import Chore
+from ingestion.models import Chore, Operation
 from ingestion.outages import DATABASE_AWAY
 from ingestion.store import Store
 from videos import tallies
@@ -19,7 +19,14 @@ from videos import tallies
 logger = logging.getLogger(__name__)
 
 UPLOADS, BUCKET, TALLIES, RECOUNT = "clean uploads", "clean bucket", "fold tallies", "count videos again"
-EVERY = {UPLOADS: timedelta(hours=1), BUCKET: timedelta(days=1), TALLIES: timedelta(minutes=5), RECOUNT: timedelta(days=1)}
+OPERATIONS = "forget old operations"
+EVERY = {
+    UPLOADS: timedelta(hours=1),
+    BUCKET: timedelta(days=1),
+    TALLIES: timedelta(minutes=5),
+    RECOUNT: timedelta(days=1),
+    OPERATIONS: timedelta(days=1),
+}
 IN_VAIN_AFTER = timedelta(hours=1)
 """A chore that has not ended by then is taken for one whose worker died, or found the storage away. Two at it harm nothing."""
 OLDER_THAN = timedelta(hours=1)
@@ -57,8 +64,8 @@ def _due() -> QuerySet[Chore]:
 
 
 def clean_now_and_then(store: Store) -> threading.Thread | None:
-    """Keep the tallies of videos short and right, and remove from the storage what lies there for nothing: unfinished
-    uploads every hour, everything every day.
+    """Keep the tallies of videos short and right, forget what operations need no more, and remove from the storage what lies
+    there for nothing: unfinished uploads every hour, everything every day.
 
     In a thread, which is returned: a listing of millions of objects takes minutes, and the caller has other work.
     """
@@ -72,7 +79,7 @@ def clean_now_and_then(store: Store) -> threading.Thread | None:
 
 def _do(store: Store, taken: Collection[str]) -> None:
     try:
-        _tally(taken)
+        _tidy_rows(taken)
         if of_storage := [name for name in (UPLOADS, BUCKET) if name in taken]:
             _clean(store, of_storage)
     except DATABASE_AWAY as exc:
@@ -81,7 +88,7 @@ def _do(store: Store, taken: Collection[str]) -> None:
         connection.close()
 
 
-def _tally(taken: Collection[str]) -> None:
+def _tidy_rows(taken: Collection[str]) -> None:
     if TALLIES in taken:
         tallies.fold()
         note_end(TALLIES)
@@ -89,6 +96,9 @@ def _tally(taken: Collection[str]) -> None:
         if wrong := tallies.mend():
             logger.error("%d tallies of videos were wrong, and are right again: something wrote past the triggers", wrong)
         note_end(RECOUNT)
+    if OPERATIONS in taken:
+        Operation.objects.forget_old()
+        note_end(OPERATIONS)
 
 
 def _clean(store: Store, taken: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from django_q.tasks import async_task
 from ingestion import assets, chores, leases, orphans, schedule, turns
 from ingestion.brokers import BrokerAway
 from ingestion.leases.claims import DUE, OPEN_TURNS, ORDER, look_at_limits
-from ingestion.models import DownloadSession, Limits, Scan
+from ingestion.models import DownloadSession, Limits, Operation, Scan
 from people.models import Channel
 from videos.models import Asset, Video
 
@@ -84,7 +84,12 @@ def tick() -> None:
     schedule.rescan_due(Limits.row())
     turns.refresh()
     top_up(DOWNLOADS, due_videos())
-    top_up(SCANS, min(due_scans() + due_assets(), MOST_WAKE_UPS) or orphans.are_remembered() or chores.are_due())
+    top_up(SCANS, min(due_scans() + due_assets(), MOST_WAKE_UPS) or is_tidying_due())
+
+
+def is_tidying_due() -> bool:
+    """Whether there is anything for workers beside videos, scans and assets."""
+    return Operation.objects.due().exists() or orphans.are_remembered() or chores.are_due()
 
 
 def due_videos() -> int:

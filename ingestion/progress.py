@@ -1,22 +1,105 @@
 """How far a session is, in a constant number of queries."""
 
+import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Min, Q
-from django.db.models.functions import Now
+from django.db import connection
 from django.utils import timezone
 
-from ingestion import budget
+from ingestion import budget, turns
 from ingestion.assets import next_due_at
-from ingestion.models import Attempt, DownloadSession, Limits, Scan
+from ingestion.models import DownloadSession, Limits, Scan
+from ingestion.roster import ALIVE, SUPERVISOR
 from ingestion.schedule import Hold, held_until
 from people.models import Channel
-from videos import tallies
-from videos.models import Asset, Video
+from videos.models import Asset
+from videos.tallies import Tally
 
 SHOWN = 12
+
+# Of one channel `p`, the first and the last time at which a video that may run is due: the index of claims is walked from
+# priority to priority, not from video to video
+MAY_RUN = """
+    WITH RECURSIVE line AS (
+        (SELECT v.priority, v.next_attempt_at FROM videos_video v WHERE {LINE}
+         ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT 1)
+        UNION ALL
+        SELECT n.priority, n.next_attempt_at FROM line l CROSS JOIN LATERAL (
+            SELECT v.priority, v.next_attempt_at FROM videos_video v WHERE {LINE} AND v.priority < l.priority
+            ORDER BY v.priority DESC, v.next_attempt_at, v.id LIMIT 1
+        ) n
+    )
+    SELECT min(l.next_attempt_at) AS first, max((
+        SELECT v.next_attempt_at FROM videos_video v WHERE {LINE} AND v.priority = l.priority
+        ORDER BY v.next_attempt_at DESC, v.id DESC LIMIT 1
+    )) AS last FROM line l
+""".replace("{LINE}", f"{turns.LINE} AND v.channel_id = p.channel_id AND coalesce(v.session_id, 0) = %(session)s")
+
+# All at one moment. Videos are known as sums; of those that wait, the ones that staff hold back are counted
+LOOK = f"""
+SELECT s.state, s.state_reason, jsonb_build_object(
+    'videos', (SELECT jsonb_agg(t) FROM (
+        SELECT status, error_kind, sum(videos) AS videos, sum(bytes) AS bytes FROM videos_videotally
+        WHERE session_id = %(session)s AND channel_id IS NOT NULL GROUP BY status, error_kind) t),
+    'pending', (SELECT jsonb_agg(t) FROM (
+        SELECT c.state AS channel, sum(p.videos) AS videos, coalesce(sum(h.videos), 0) AS held, min(r.first) AS first, max(r.last) AS last
+        FROM (SELECT channel_id, sum(videos) AS videos FROM videos_videotally
+              WHERE session_id = %(session)s AND channel_id IS NOT NULL AND status = 'pending'
+              GROUP BY channel_id HAVING sum(videos) > 0) p
+        JOIN people_channel c ON c.id = p.channel_id
+        LEFT JOIN (SELECT channel_id, count(*) AS videos FROM videos_video
+                   WHERE session_id = %(session)s AND status = 'pending' AND wanted <> 'run' GROUP BY channel_id) h USING (channel_id)
+        CROSS JOIN LATERAL ({MAY_RUN}) r GROUP BY c.state) t),
+    'running', (SELECT jsonb_agg(t) FROM (
+        SELECT v.id, coalesce(nullif(v.title, ''), v.external_id) AS title, coalesce(p.bytes_done, 0) AS done, p.bytes_total AS total
+        FROM ingestion_attempt a JOIN videos_video v ON v.id = a.video_id AND v.status = 'downloading'
+        LEFT JOIN ingestion_liveprogress p ON p.attempt_id = a.id
+        WHERE a.session_id = %(session)s AND a.outcome = '' ORDER BY a.id LIMIT %(shown)s) t),
+    'scans', (SELECT jsonb_agg(t) FROM (
+        SELECT CASE WHEN n.state = 'running' AND n.lease_expires_at < statement_timestamp() THEN 'pending' ELSE n.state END AS state,
+               c.state AS channel, count(*) AS scans, sum(n.already_stored) AS already_stored,
+               min(n.next_attempt_at) AS first, max(n.next_attempt_at) AS last
+        FROM ingestion_scan n JOIN people_channel c ON c.id = n.channel_id WHERE n.session_id = %(session)s GROUP BY 1, 2) t),
+    'scan_kinds', (SELECT jsonb_object_agg(error_kind, scans) FROM (
+        SELECT error_kind, count(*) AS scans FROM ingestion_scan
+        WHERE session_id = %(session)s AND error_kind > '' GROUP BY error_kind) t),
+    'left_alone', (SELECT jsonb_object_agg(kind, videos) FROM (
+        SELECT l.key AS kind, sum(l.value::bigint) AS videos FROM ingestion_scan n CROSS JOIN jsonb_each_text(n.left_alone) l
+        WHERE n.session_id = %(session)s GROUP BY l.key) t),
+    'containers', (SELECT jsonb_object_agg(container, videos) FROM (
+        SELECT container, count(*) AS videos FROM (
+            SELECT container FROM videos_video WHERE session_id = %(session)s AND status = 'stored' LIMIT %(files)s
+        ) v GROUP BY container) t),
+    'has_workers', EXISTS (
+        SELECT FROM ingestion_worker WHERE queue = %(supervisor)s AND heartbeat_at > statement_timestamp() - %(alive)s),
+    'has_windows', EXISTS (SELECT FROM ingestion_downloadwindow)
+) FROM ingestion_downloadsession s WHERE s.id = %(session)s
+"""
+
+# By status, in the index alone; those that somebody has; when the last that waits is due, by the index of claims
+ASSETS = """
+SELECT 'status', status, count(*), NULL::timestamptz FROM videos_asset WHERE session_id = %(session)s GROUP BY status
+UNION ALL
+SELECT 'in work', '', count(*) FILTER (WHERE lease_expires_at >= statement_timestamp()), min(next_attempt_at)
+FROM videos_asset WHERE session_id = %(session)s AND claim_id IS NOT NULL
+UNION ALL
+SELECT 'cancelled', '', count(*), NULL FROM videos_asset
+WHERE session_id = %(session)s AND status = 'failed' AND error_kind = 'cancelled'
+UNION ALL
+SELECT 'kind', error_kind, count(*), NULL FROM videos_asset
+WHERE %(kinds)s AND session_id = %(session)s AND status IN ('pending', 'failed') AND error_kind > '' GROUP BY error_kind
+UNION ALL
+SELECT 'last', '', 0, (
+    SELECT next_attempt_at FROM videos_asset
+    WHERE status = 'pending' AND claim_id IS NULL AND coalesce(session_id, 0) = %(session)s
+      AND (CASE WHEN kind = 'nfo' THEN 0 ELSE 1 END) = asks
+    ORDER BY next_attempt_at DESC LIMIT 1
+) FROM unnest(ARRAY[0, 1]) AS asks
+"""
 
 # Why work is held back: nobody may take it before staff say so, however long it waits
 LIMITS_PAUSED, CHANNEL_PAUSED, VIDEO_PAUSED = "everything paused", "channel paused", "video paused"
@@ -38,25 +121,35 @@ class Progress:
     and `left_alone` (by kind) were known before and are not its work; `assets` counts, by status, what it asked for beside
     videos, and `assets_in_work` those that somebody has at this moment. `held_videos` and `held_scans` count, by reason, what
     staff hold back; they are waiting too. `next_scan_at`, `next_video_at` and `next_asset_at` are when the first of the others
-    may be tried, None when there is none. `hold` says why no download may begin at this time of the day, `requests` what
-    YouTube may be asked."""
+    may be tried, None when there is none. `last_due` are times of the last of each sort; `has_later` tells whether a resume would
+    bring anything forward. `hold` says why no
+    download may begin at this time of the day, `requests` what YouTube may be asked. `containers` counts the kinds of files
+    among the first stored ones, `asset_kinds` the errors of assets: both only where they were asked for."""
 
     state: str
     state_reason: str
     scans: Counter = field(default_factory=Counter)
+    scan_kinds: Counter = field(default_factory=Counter)
     videos: Counter = field(default_factory=Counter)
     bytes_stored: int = 0
     kinds: Counter = field(default_factory=Counter)
+    waits_for: Counter = field(default_factory=Counter)
+    containers: Counter = field(default_factory=Counter)
     already_stored: int = 0
     left_alone: Counter = field(default_factory=Counter)
     assets: Counter = field(default_factory=Counter)
     assets_in_work: int = 0
+    assets_cancelled: int = 0
+    asset_kinds: Counter = field(default_factory=Counter)
     running: list[Running] = field(default_factory=list)
     held_videos: Counter = field(default_factory=Counter)
     held_scans: Counter = field(default_factory=Counter)
     next_scan_at: datetime | None = None
     next_video_at: datetime | None = None
     next_asset_at: datetime | None = None
+    last_due: list[datetime] = field(default_factory=list)
+    has_later: bool = False
+    has_workers: bool = False
     hold: Hold | None = None
     requests: budget.State | None = None
 
@@ -103,73 +196,99 @@ class Progress:
         return self.next_due_at is None or self.next_due_at > moment
 
 
-def session_progress(session: DownloadSession) -> Progress:
-    session.refresh_from_db(fields=["state", "state_reason"])
-    progress = Progress(session.state, session.state_reason)
+def session_progress(session: DownloadSession, *, files: int = 0, asset_kinds: bool = False) -> Progress:
+    """With the kinds of so many stored `files` and with the errors of assets, if they are asked for.
+
+    Brings the state of the session itself up to date. Raises DownloadSession.DoesNotExist when somebody removed it.
+    """
     limits = Limits.row()
-    all_held = limits.paused
-    _count_scans(session, progress, all_held=all_held)
-    _count_videos(session, progress, all_held=all_held)
-    _count_assets(session, progress, all_held=all_held)
-    progress.running = _running(session)
-    progress.hold = held_until(limits, timezone.now())
+    look = _look(session, files)
+    progress = Progress(session.state, session.state_reason, has_workers=look["has_workers"])
+    _add_scans(progress, look, all_held=limits.paused)
+    _add_videos(progress, look, all_held=limits.paused)
+    _add_assets(session, progress, all_held=limits.paused, kinds=asset_kinds)
+    now = timezone.now()
+    progress.has_later = progress.has_later or any(last > now for last in progress.last_due)
+    progress.hold = held_until(limits, now) if look["has_windows"] or limits.has_caps else None
     progress.requests = budget.state(limits)
     return progress
 
 
-def _count_scans(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
+def _look(session: DownloadSession, files: int) -> dict[str, Any]:
+    values = {"session": session.pk, "shown": SHOWN, "files": files, "supervisor": SUPERVISOR, "alive": ALIVE}
+    with connection.cursor() as cursor:
+        cursor.execute(LOOK, values)
+        if not (row := cursor.fetchone()):
+            raise DownloadSession.DoesNotExist(f"Session {session.pk} is gone.")
+    session.state, session.state_reason = row[:2]
+    return json.loads(row[2])
+
+
+def _add_scans(progress: Progress, look: dict[str, Any], *, all_held: bool) -> None:
     """A scan whose worker went silent is not running: it waits to be taken up again."""
-    now = timezone.now()
-    fields = ("state", "already_stored", "left_alone", "next_attempt_at", "lease_expires_at", "channel__state")
-    for state, stored, left, due_at, lease_expires_at, channel_state in session.scans.values_list(*fields):
-        if state == Scan.State.RUNNING and lease_expires_at and lease_expires_at < now:
-            state = Scan.State.PENDING
-        progress.scans[state] += 1
-        progress.already_stored += stored
-        progress.left_alone.update(left)
-        if state == Scan.State.PENDING:
-            if reason := _held_back(channel_state, Video.Wanted.RUN, all_held=all_held):
-                progress.held_scans[reason] += 1
-            else:
-                progress.next_scan_at = min(progress.next_scan_at or due_at, due_at)
-
-
-def _count_videos(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
-    """Only the pending ones are looked at; the rest is known as a sum."""
-    tally = tallies.of_sessions([session.pk])[session.pk]
-    progress.videos, progress.bytes_stored, progress.kinds = +tally.videos, tally.bytes, +tally.went_wrong
-    if not progress.videos["pending"]:
-        return
-    rows = session.videos.filter(status=Video.Status.PENDING).order_by().values("wanted", "channel__state")
-    for row in rows.annotate(count=Count("id"), due_at=Min("next_attempt_at")):
-        if reason := _held_back(row["channel__state"], row["wanted"], all_held=all_held):
-            progress.held_videos[reason] += row["count"]
+    for row in look["scans"] or ():
+        progress.scans[row["state"]] += row["scans"]
+        progress.already_stored += row["already_stored"]
+        if row["state"] != Scan.State.PENDING:
+            continue
+        progress.last_due.append(datetime.fromisoformat(row["last"]))
+        if reason := _held_back(row["channel"], all_held=all_held):
+            progress.held_scans[reason] += row["scans"]
         else:
-            progress.next_video_at = min(progress.next_video_at or row["due_at"], row["due_at"])
+            progress.next_scan_at = _first(progress.next_scan_at, row["first"])
+    progress.left_alone.update(look["left_alone"] or {})
+    progress.scan_kinds.update(look["scan_kinds"] or {})
 
 
-def _count_assets(session: DownloadSession, progress: Progress, *, all_held: bool) -> None:
+def _add_videos(progress: Progress, look: dict[str, Any], *, all_held: bool) -> None:
+    tally = Tally()
+    for row in look["videos"] or ():
+        tally.add(row["status"], row["error_kind"], row["videos"], row["bytes"])
+    progress.videos, progress.bytes_stored, progress.kinds = +tally.videos, tally.bytes, +tally.went_wrong
+    progress.waits_for = +tally.waits_for
+    progress.containers.update(look["containers"] or {})
+    progress.running = [Running(row["id"], row["title"], row["done"], row["total"]) for row in look["running"] or ()]
+    for row in look["pending"] or ():
+        reason = _held_back(row["channel"], all_held=all_held)
+        held = {reason: row["videos"]} if reason else {VIDEO_PAUSED: row["held"]}
+        progress.held_videos.update({why: count for why, count in held.items() if count})
+        progress.has_later = progress.has_later or bool(row["held"])
+        if row["first"]:
+            progress.last_due.append(datetime.fromisoformat(row["last"]))
+            progress.next_video_at = progress.next_video_at if reason else _first(progress.next_video_at, row["first"])
+
+
+def _add_assets(session: DownloadSession, progress: Progress, *, all_held: bool, kinds: bool) -> None:
     """Those whose worker went silent are not in work: they wait to be taken up again."""
-    progress.assets.update(dict(session.assets.order_by().values_list("status").annotate(count=Count("*"))))
-    if not progress.assets[Asset.Status.PENDING]:
-        return
-    is_alive = Q(lease_expires_at__gte=Now())
-    taken = session.assets.in_work().aggregate(alive=Count("id", filter=is_alive), due_at=Min("next_attempt_at"))
-    progress.assets_in_work = taken["alive"]
-    if not all_held:
-        progress.next_asset_at = min(filter(None, (taken["due_at"], next_due_at(session.pk))), default=None)
+    began_at = None
+    for what, word, count, due_at in _assets(session, kinds=kinds):
+        if what == "status":
+            progress.assets[word] = count
+        elif what == "in work":
+            progress.assets_in_work, began_at = count, due_at
+        elif what == "cancelled":
+            progress.assets_cancelled = count
+        elif what == "kind":
+            progress.asset_kinds[word] = count
+        elif due_at:
+            progress.last_due.append(due_at)
+    if progress.assets[Asset.Status.PENDING] and not all_held:
+        progress.next_asset_at = min(filter(None, (began_at, next_due_at(session.pk))), default=None)
 
 
-def _held_back(channel_state: str, wanted: str, *, all_held: bool) -> str:
-    """Why nobody may take the work for now, "" when somebody may; the same conditions as those of a claim."""
+def _assets(session: DownloadSession, *, kinds: bool) -> Iterable[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(ASSETS, {"session": session.pk, "kinds": kinds})
+        return cursor.fetchall()
+
+
+def _first(known: datetime | None, text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return min(known or moment, moment)
+
+
+def _held_back(channel_state: str, *, all_held: bool) -> str:
+    """Why nobody may take work of a channel for now, "" when somebody may; the same conditions as those of a claim."""
     if all_held:
         return LIMITS_PAUSED
-    if channel_state == Channel.State.PAUSED:
-        return CHANNEL_PAUSED
-    return "" if wanted == Video.Wanted.RUN else VIDEO_PAUSED
-
-
-def _running(session: DownloadSession) -> list[Running]:
-    attempts = Attempt.objects.filter(session=session, outcome="", video__status=Video.Status.DOWNLOADING)
-    rows = attempts.order_by("id").values_list("video_id", "video__title", "video__external_id", "live__bytes_done", "live__bytes_total")
-    return [Running(video, title or name, done or 0, total) for video, title, name, done, total in rows[:SHOWN]]
+    return CHANNEL_PAUSED if channel_state == Channel.State.PAUSED else ""

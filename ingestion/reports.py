@@ -1,9 +1,11 @@
 """What became of a session, exactly: as data for files and programs, grouped for people."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from ingestion.errors import KINDS, advice_for
 from ingestion.models import DownloadSession, Scan
@@ -16,17 +18,45 @@ def session_report(session: DownloadSession) -> dict[str, Any]:
 
     `completed` are videos that were stored before and got assets of this session.
     """
-    progress = session_progress(session)
+    return {name: list(part) if isinstance(part, Iterator) else part for name, part in report_parts(session).items()}
+
+
+def report_parts(session: DownloadSession) -> dict[str, Any]:
+    """The same with `videos` and `completed` as iterators, which read their rows while they are asked for them."""
+    progress = session_progress(session, asset_kinds=True)
     return {
         "session": _session(session),
         "totals": totals(progress),
         "requests": progress.requests.as_data() if progress.requests else None,
-        "failures": failures(session, progress),
+        "failures": failures(progress),
         "channels": [_channel(scan) for scan in session.scans.select_related("channel__person").order_by("id")],
         "problems": session.problems,
-        "videos": list(_videos(session)),
-        "completed": list(_completed(session)),
+        "videos": _videos(session),
+        "completed": _completed(session),
     }
+
+
+def report_chunks(parts: Mapping[str, Any]) -> Iterator[bytes]:
+    """The report as the bytes of its file, which is JSON, however many videos there are."""
+    before = "{"
+    for name, part in parts.items():
+        yield f"{before}\n {json.dumps(name)}: ".encode()
+        yield from _array(part) if isinstance(part, Iterator) else [_indented(part, 1)]
+        before = ","
+    yield b"\n}\n"
+
+
+def _array(items: Iterable[Any]) -> Iterator[bytes]:
+    before = b"["
+    for item in items:
+        yield before + b"\n  " + _indented(item, 2)
+        before = b","
+    yield b"[]" if before == b"[" else b"\n ]"
+
+
+def _indented(value: Any, depth: int) -> bytes:
+    """As it stands so deep in a file that is indented by 1: within its texts no line ends."""
+    return json.dumps(value, indent=1, ensure_ascii=False).replace("\n", "\n" + " " * depth).encode()
 
 
 def totals(progress: Progress) -> dict[str, int]:
@@ -50,24 +80,21 @@ def totals(progress: Progress) -> dict[str, int]:
     }
 
 
-def failures(session: DownloadSession, progress: Progress) -> list[dict[str, Any]]:
+def failures(progress: Progress) -> list[dict[str, Any]]:
     """What is not stored, by kind: how many videos, channels and assets of stored videos, what it means, what to do. Most
-    videos first. Assets are counted apart: a kind that only they met has no videos."""
-    scans = dict(session.scans.exclude(error_kind="").order_by().values_list("error_kind").annotate(count=Count("id")))
-    owed = session.assets.filter(status__in=[Asset.Status.PENDING, Asset.Status.FAILED]).exclude(error_kind="")
-    assets = dict(owed.order_by().values_list("error_kind").annotate(count=Count("id")))
-    kinds = {*progress.kinds, *scans, *assets, *progress.left_alone}
-    rows = [_failure(kind, progress.kinds[kind], scans.get(kind, 0), assets.get(kind, 0), progress) for kind in kinds]
+    videos first. Assets are counted apart: a kind that only they met has no videos. The progress knows the kinds of assets."""
+    kinds = {*progress.kinds, *progress.scan_kinds, *progress.asset_kinds, *progress.left_alone}
+    rows = [_failure(kind, progress) for kind in kinds]
     return sorted(rows, key=lambda row: (-row["videos"], -row["known_before"], -row["channels"], row["kind"]))
 
 
-def _failure(kind: str, videos: int, channels: int, assets: int, progress: Progress) -> dict[str, Any]:
+def _failure(kind: str, progress: Progress) -> dict[str, Any]:
     known = KINDS.get(kind, KINDS["unknown"])
     return {
         "kind": kind,
-        "videos": videos,
-        "channels": channels,
-        "assets": assets,
+        "videos": progress.kinds[kind],
+        "channels": progress.scan_kinds[kind],
+        "assets": progress.asset_kinds[kind],
         "known_before": progress.left_alone[kind],
         "treatment": known.type.treatment,
         "meaning": known.meaning,
@@ -145,7 +172,8 @@ def _completed(session: DownloadSession) -> Iterator[dict[str, Any]]:
 
 def _with_assets(videos: QuerySet[Video]) -> Iterator[Video]:
     assets = Prefetch("assets", Asset.objects.order_by("video_id", "kind", "language", "ext"))
-    return videos.prefetch_related(assets).order_by("id").iterator(chunk_size=2000)
+    with closing(videos.prefetch_related(assets).order_by("id").iterator(chunk_size=2000)) as rows:
+        yield from rows
 
 
 def _asset(asset: Asset) -> dict[str, Any]:

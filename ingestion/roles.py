@@ -47,6 +47,7 @@ PERMISSIONS: dict[str, dict[str, str]] = {
     "ingestion.attempt": READ_ONLY,
     "ingestion.liveprogress": INWARD,
     "ingestion.turn": INWARD,
+    "ingestion.operation": {"view": VIEWER},
     "ingestion.worker": READ_ONLY,
     "ingestion.chore": INWARD,
     "ingestion.daytotal": READ_ONLY,
@@ -94,6 +95,7 @@ class Pages:
 
 STEERING = dict.fromkeys(("pause", "pause_now", "resume", "cancel", "cancel_now"), OPERATOR)
 DELETION = {"delete_selected": ADMINISTRATOR}
+DOWNLOADS = dict.fromkeys(("download_csv", "download_xlsx", "download_json"), VIEWER)
 
 MODELS: dict[str, Pages] = {
     "people.person": Pages("People", see=VIEWER, add=OPERATOR, change=OPERATOR, delete=ADMINISTRATOR),
@@ -111,7 +113,11 @@ MODELS: dict[str, Pages] = {
         add=NOBODY,
         change=NOBODY,
         delete=NOBODY,
-        actions={**STEERING, "retry": OPERATOR, "retry_assets": OPERATOR, "skip": OPERATOR},
+        actions={
+            **STEERING,
+            **dict.fromkeys(("retry", "retry_assets", "skip", "prioritise", "in_turn", "verify", "store_again"), OPERATOR),
+            **DOWNLOADS,
+        },
     ),
     "ingestion.downloadsession": Pages(
         "Sessions",
@@ -123,6 +129,7 @@ MODELS: dict[str, Pages] = {
     ),
     "ingestion.scan": Pages("Scans", see=VIEWER, add=NOBODY, change=NOBODY, delete=NOBODY),
     "ingestion.attempt": Pages("Attempts", see=VIEWER, add=NOBODY, change=NOBODY, delete=NOBODY),
+    "ingestion.operation": Pages("Operations", see=VIEWER, add=NOBODY, change=NOBODY, delete=NOBODY),
     "ingestion.worker": Pages("Workers", see=VIEWER, add=NOBODY, change=NOBODY, delete=NOBODY),
     "ingestion.limits": Pages(
         "Limits",
@@ -161,6 +168,12 @@ OTHERS: dict[str, Page] = {
     "admin:auth_user_password_change": Page(ADMINISTRATOR, ADMINISTRATOR, words="Password of another"),
     "admin:videos_video_file": Page(VIEWER, words="A stored video, to play and to download"),
     "admin:videos_video_asset": Page(VIEWER, words="What is stored beside a video, to download"),
+    "admin:ingestion_downloadsession_report": Page(VIEWER, words="Report of a session, to download"),
+    "admin:ingestion_downloadsession_progress": Page(VIEWER),  # what its page shows, as it is by now
+    "admin:ingestion_operation_begin": Page("", OPERATOR, words="Something done to many rows"),
+    "admin:ingestion_operation_stop": Page("", OPERATOR),
+    "admin:ingestion_operation_undo": Page("", OPERATOR),
+    "admin:ingestion_operation_live": Page(VIEWER),
     "admin:people_person_import": Page(OPERATOR, OPERATOR, words="Import of a sheet"),
     "admin:people_person_import_sample": Page(OPERATOR),
     "admin:people_person_import_preview": Page(OPERATOR),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 
-from ingestion import assets, budget, chores, dispatch, leases, orphans, roster
+from ingestion import assets, budget, chores, dispatch, leases, operations, orphans, roster
 from ingestion.assets import AssetClaim
 from ingestion.bandwidth import Bandwidth
 from ingestion.cluster import is_stopping, must_stop_now, owner
@@ -85,7 +85,7 @@ def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
 
 def _take_all(take_one: Callable[[_Desk], bool], queue: str) -> int:
     done, end = 0, time.monotonic() + SLICE_SECONDS
-    while not is_stopping() and take_one(_desk(os.getpid())):
+    while not is_stopping() and (_operate_one(_desk(os.getpid())) or take_one(_desk(os.getpid()))):
         done += 1
         if time.monotonic() > end:
             dispatch.ring(queue)
@@ -101,6 +101,20 @@ def _stop_sessions(failure: SetupError) -> None:
     logger.error("nothing can be downloaded with this set-up, and all running sessions are paused: %s", failure.message)
     running = DownloadSession.objects.filter(state=DownloadSession.State.RUNNING)
     leases.pause_sessions(running.values_list("pk", flat=True), failure.message)
+
+
+def _operate_one(desk: _Desk, *, examines: bool = False) -> bool:
+    """A piece of what staff asked to be done to many rows. They wait for it, so it goes before all else, unless it reads the
+    storage: that is done when there is nothing else to do."""
+    piece = operations.next_piece(examines=examines)
+    if piece is None:
+        return False
+    with LeaseKeeper(partial(operations.renew_piece, piece), name=f"operation-{piece.operation_id}", shutting_down=is_stopping) as keeper:
+        try:
+            operations.work_piece(piece, store=desk.store, check=keeper.check)
+        except Stopped:
+            insist(operations.put_piece_back, piece)
+    return True
 
 
 def _download_one(desk: _Desk) -> bool:
@@ -119,7 +133,7 @@ def _download_one(desk: _Desk) -> bool:
 
 
 def _scan_or_complete(desk: _Desk) -> bool:
-    has_worked = _scan_one(desk) or _complete_one(desk)
+    has_worked = _scan_one(desk) or _complete_one(desk) or _operate_one(desk, examines=True)
     desk.tidy()
     return has_worked
 

@@ -28,6 +28,9 @@ UNFOLD = {
     "SITE_SUBHEADER": "The archive",
     "SITE_SYMBOL": "video_library",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("massdl/icon.svg")}],
+    "STYLES": [lambda request: static("massdl/frame.css")],
+    "SCRIPTS": [lambda request: static("massdl/keyboard.js"), lambda request: static("massdl/select_names.js")],
+    "SITE_URL": None,  # there is no site beside the admin that one might want to go back to
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "ingestion.dashboard.callback",
     "COLORS": {
@@ -64,6 +67,7 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     _item("Sessions", "playlist_play", "ingestion", "downloadsession"),
+                    _item("Operations", "checklist", "ingestion", "operation"),
                     _item("Scans", "travel_explore", "ingestion", "scan"),
                     _item("Attempts", "history", "ingestion", "attempt"),
                     {"title": "What errors mean", "icon": "help", "link": reverse_lazy("errors")},

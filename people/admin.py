@@ -1,6 +1,5 @@
 """People and channels in the admin."""
 
-from datetime import datetime
 from typing import ClassVar
 
 from django import forms
@@ -8,6 +7,8 @@ from django.contrib import admin
 from django.db.models import Count, Field, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat, Lower
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
@@ -67,7 +68,20 @@ class PersonForm(forms.ModelForm):
     """Refuses a person who is here already: the natural key is made by the database, so no field of the form is at fault."""
 
     class Meta:
-        labels: ClassVar = {"row_id": "Number in the sheet", "type": "Kind of person", "source_link": "Where found"}
+        labels: ClassVar = {
+            "row_id": "Number in the sheet",
+            "type": "Kind of person",
+            "email": "E-mail",
+            "source_link": "Where found",
+        }
+        help_texts: ClassVar = {
+            "name": "What the person is called.",
+            "email": "Tells two people of one name apart.",
+            "type": "A word of yours to filter people by, such as teacher.",
+            "row_id": "Your own number for the person. With it, a later sheet can correct a name or an e-mail.",
+            "source_link": "Where you found the person, such as a page of your school.",
+            "notes": "Anything you want to remember.",
+        }
 
     def clean(self) -> dict:
         row_id, email, name = (self.cleaned_data.get(field, "") for field in ("row_id", "email", "name"))
@@ -104,8 +118,8 @@ class PersonAdmin(SheetPagesMixin, CheapListMixin, ModelAdmin):
         return person.row_id or "-"
 
     @display(description="added", ordering="created_at")
-    def added(self, person: Person) -> datetime:
-        return person.created_at
+    def added(self, person: Person) -> str:
+        return date_format(timezone.localtime(person.created_at), "DATETIME_FORMAT")
 
     @display(description="channels", ordering="number_of_channels")
     def number_of_channels(self, person: Person) -> int:
@@ -124,6 +138,10 @@ class ChannelForm(forms.ModelForm):
             "url": "Address on YouTube",
             "max_concurrent_videos": "Videos at the same time",
             "rescan_every_hours": "Hours between two looks for new videos",
+        }
+        help_texts: ClassVar = {
+            "person": "Whose channel it is. Type a part of the name.",
+            "url": "Such as https://www.youtube.com/@name or @name; a playlist or a single video will do, too.",
         }
 
     def clean_url(self) -> str:

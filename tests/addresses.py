@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from ingestion.models import Budget, Limits, Worker
 from ingestion.roles import MODELS
-from tests.factories import make_asset, make_attempt, make_channel, make_person, make_scan, make_session, make_video
+from tests.factories import make_asset, make_attempt, make_channel, make_operation, make_person, make_scan, make_session, make_video
 from videos.models import Asset
 
 
@@ -38,6 +38,7 @@ def row_of(model: str) -> Any:
         "ingestion.downloadsession": make_session,
         "ingestion.scan": lambda: make_scan(state="failed"),
         "ingestion.attempt": make_attempt,
+        "ingestion.operation": make_operation,
         "ingestion.worker": lambda: Worker.objects.create(name="host:1", queue="download"),
         "ingestion.limits": Limits.row,
         "ingestion.budget": lambda: Budget.objects.get_or_create(identity="guest")[0],
@@ -63,6 +64,7 @@ PLACES = {
 FILES = {
     "admin:videos_video_file": lambda: reverse("admin:videos_video_file", args=[stored(make_video(status="stored")).pk]),
     "admin:videos_video_asset": lambda: _asset_address(stored(make_asset(status="stored"))),
+    "admin:ingestion_downloadsession_report": lambda: reverse("admin:ingestion_downloadsession_report", args=[make_session().pk, "xlsx"]),
 }
 
 

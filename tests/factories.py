@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from ingestion.models import Attempt, DownloadSession, Scan
+from ingestion.models import Attempt, DownloadSession, Operation, Scan
 from people.models import Channel, Person
 from videos.models import Asset, Video
 
@@ -54,3 +54,8 @@ def make_asset(**over: Any) -> Asset:
     if over.get("status") == "stored":
         fields |= {"storage_key": f"key/{next(_count)}.nfo", "file_size": 10, "checksum": "c2hhMjU2-1", "part_size": 10}
     return Asset.objects.create(**{**fields, **over})
+
+
+def make_operation(**over: Any) -> Operation:
+    """Asked for and not begun; about no row."""
+    return Operation.objects.create(**{"verb": "retry", "model": "videos.video", "chosen": 0, "total": 0, **over})

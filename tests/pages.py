@@ -1,14 +1,20 @@
 """Pages of the admin as staff use them: who may do what, sending a form as it is shown, pressing a button."""
 
+import importlib
+import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
-from django.contrib.auth.models import Permission, User
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.messages import get_messages
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from ingestion.models import LiveProgress
+from ingestion.models import LiveProgress, Operation
+from ingestion.roles import ROLES
 from tests.factories import make_attempt, make_video
 from videos.models import Video
 
@@ -21,8 +27,12 @@ def page_of(row) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
+LINK_TO_OPERATION = re.compile(r' <a class="underline" href="/admin/ingestion/operation/\d+/change/">[^<]+</a>$')
+
+
 def said(response) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]
+    """Messages, without the link to the operation that did it."""
+    return [LINK_TO_OPERATION.sub("", str(message)) for message in get_messages(response.wsgi_request)]
 
 
 def staff_with(*codenames: str) -> User:
@@ -31,10 +41,24 @@ def staff_with(*codenames: str) -> User:
     return user
 
 
-def choose(client, action: str, rows, *, query: str = ""):
-    """An action of the list for these rows."""
-    data = {"action": action, "_selected_action": [row.pk for row in rows]}
-    return client.post(list_of(type(rows[0])) + query, data)
+def groups_of_roles() -> dict[str, Group]:
+    """As the migration makes them; a test that empties all tables takes them away, too."""
+    if not Group.objects.filter(name__in=ROLES).exists():
+        migration = importlib.import_module("ingestion.migrations.0006_roles")
+        migration.make_groups(apps, SimpleNamespace(connection=connection))
+        importlib.import_module("ingestion.migrations.0009_roles_see_operations").grant(apps, SimpleNamespace(connection=connection))
+    return {group.name: group for group in Group.objects.filter(name__in=ROLES)}
+
+
+def choose(client, action: str, rows, *, query: str = "", all_matching: bool = False):
+    """An action of the list for these rows, or for all that it shows; the question that comes of it is answered with yes."""
+    page = list_of(type(rows[0])) + query
+    data = {"action": action, "_selected_action": [row.pk for row in rows], "select_across": int(all_matching)}
+    response = client.post(page, data)
+    newest = Operation.objects.first()
+    if newest and response.headers.get("Location") == page_of(newest):
+        return client.post(reverse("admin:ingestion_operation_begin", args=[newest.pk]), {"next": page})
+    return response
 
 
 def press(client, action: str, row):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ORDER_VAR
 from django.db.models import F
 from django.template.defaultfilters import truncatechars
 from django.urls import reverse
@@ -11,14 +12,14 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.views import ChangeList
 
 from people.admin import ChannelAdmin as PeopleChannelAdmin
 from people.models import Channel
 from videos.cells import COLOURS, NOTHING, clock, day, kind_label, label, moment, not_before, number_of, once, raw_line, size
 from videos.filters import ErrorKindFilter, KindGroup, KindGroupFilter, SizeFilter, StoredFilter, UploadYearFilter
-from videos.models import Asset, Video
+from videos.models import Video
 from videos.paginator import BigTablePaginator
 
 MOST_SAME = 20
@@ -106,6 +107,11 @@ class VideoChangeList(PlainChangeList):
     def get_queryset(self, request, exclude_parameters=None):
         return super().get_queryset(request, exclude_parameters).defer("description", "error_message")
 
+    def get_ordering(self, request, queryset):
+        """A filter may bring an order of its own, which holds until somebody asks for another."""
+        own = queryset.query.order_by
+        return list(own) if own and ORDER_VAR not in self.params else super().get_ordering(request, queryset)
+
 
 @admin.register(Video)
 class VideoAdmin(ReadOnlyAdmin):
@@ -130,7 +136,6 @@ class VideoAdmin(ReadOnlyAdmin):
     sortable_by = ("uploaded",)
     search_fields = ("title",)
     search_help_text = "Words of the title (3 letters or more), a person's name, a YouTube id or link"
-    actions = ("retry", "retry_assets", "skip")
     readonly_fields = (
         *("state", "watch", "length", "uploaded", "views", "broadcast", "youtube_id", "audience"),
         *("stored", "file", "picture", "codecs", "key", "sha256", "parts", "same_file"),
@@ -157,22 +162,6 @@ class VideoAdmin(ReadOnlyAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         return queryset.search(search_term), False
-
-    @action(description="Retry: failed, unavailable and skipped ones", permissions=["change"])
-    def retry(self, request, queryset):
-        left = ("it did not fail", "they did not fail")
-        self.say_counts(request, selected=queryset.count(), changed=queryset.retry(), done="will be tried again", left=left)
-
-    @action(description="Retry assets: only what failed beside the videos", permissions=["change"])
-    def retry_assets(self, request, queryset):
-        assets = Asset.objects.filter(video__in=queryset.order_by().values("pk"))
-        left, selected = ("it did not fail", "they did not fail"), assets.count()
-        self.say_counts(request, selected=selected, changed=assets.retry(), done="will be tried again", left=left, noun="asset")
-
-    @action(description="Skip: do not download", permissions=["change"])
-    def skip(self, request, queryset):
-        left = ("it is stored, being downloaded or skipped already", "they are stored, being downloaded or skipped already")
-        self.say_counts(request, selected=queryset.count(), changed=queryset.skip(), done="will be skipped", left=left)
 
     @display(description="title")
     def name(self, video):

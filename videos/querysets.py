@@ -12,6 +12,16 @@ SHORTEST_WORD = 3
 """Letters a trigram index needs; a shorter word alone would read the whole table."""
 VIDEO_LINK = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/live/|/embed/)([\w-]{11})(?![\w-])")
 MOST_PEOPLE = 100
+AFRESH = {
+    "status": "pending",
+    "wanted": "run",
+    "attempts": 0,
+    "losses": 0,
+    "error_kind": "",
+    "error_message": "",
+    "next_attempt_at": Now(),
+}
+"""Due at once, with all attempts before it."""
 
 
 class VideoQuerySet(models.QuerySet):
@@ -39,6 +49,10 @@ class VideoQuerySet(models.QuerySet):
     def retriable(self):
         """Ended without being stored: another try may be asked for."""
         return self.filter(status__in=["failed", "unavailable", "skipped"])
+
+    def skippable(self):
+        """Not stored, and nobody is at it."""
+        return self.filter(status__in=["pending", "failed", "unavailable"])
 
     def waiting(self):
         """Pending, but held back: by staff, or until a later attempt."""
@@ -73,8 +87,11 @@ class VideoQuerySet(models.QuerySet):
 
     def retry(self) -> int:
         """Make the retriable ones due at once, with all their attempts before them."""
-        afresh = {"status": "pending", "wanted": "run", "attempts": 0, "losses": 0, "error_kind": "", "error_message": ""}
-        return self.retriable().update(**afresh, next_attempt_at=Now())
+        return self.retriable().update(**AFRESH)
+
+    def store_again(self) -> int:
+        """Make the stored ones due once more; what is stored of them stays until they are stored anew."""
+        return self.stored().update(**AFRESH)
 
     def resume(self) -> int:
         """Make the waiting ones due at once, their spent attempts still count; running ones that were to be paused go on."""
@@ -97,7 +114,7 @@ class VideoQuerySet(models.QuerySet):
 
     def skip(self) -> int:
         """Leave the unstored ones alone for good, or until a retry; what went wrong before stays on record."""
-        return self.filter(status__in=["pending", "failed", "unavailable"]).update(status="skipped")
+        return self.skippable().update(status="skipped")
 
 
 class AssetQuerySet(models.QuerySet):

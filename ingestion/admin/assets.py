@@ -36,6 +36,10 @@ class AssetInline(ErrorWords, ReadOnlyInline):
     readonly_fields = fields
     verbose_name_plural = "Beside the video: information, pictures, subtitles"
 
+    def has_view_permission(self, request, obj=None):
+        """Of a video that has some: a table without rows tells nothing. Its page has read which there are."""
+        return super().has_view_permission(request, obj) and (obj is None or bool(obj.assets_known))
+
     @display(description="what it is")
     def what(self, asset):
         return f"{asset.get_kind_display()} ({asset.ext})" if asset.ext else asset.get_kind_display()

@@ -1,5 +1,7 @@
 """What all hosts share: limits, the allowance of requests, workers."""
 
+from collections import Counter
+
 from django.conf import settings
 from django.contrib import admin, messages
 from django.shortcuts import redirect
@@ -11,17 +13,18 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from ingestion import budget, schedule, steering
+from ingestion.admin.bulk_actions import cancel_warning
 from ingestion.admin.kinds import MEANINGS, meaning_with_link
 from ingestion.admin.limits_form import LimitsForm
 from ingestion.admin.page_actions import PageActions
-from ingestion.admin.sessions import video_link
-from ingestion.admin.steering import cancel_warning, given_up_words, running_words
 from ingestion.admin.windows import WindowInline
 from ingestion.models import Budget, Limits, Scan, Worker
+from ingestion.operations.steered import given_up, running
+from ingestion.operations.words import also
 from ingestion.roster import ALIVE, SUPERVISOR
-from ingestion.steering import Everything
+from ingestion.steering import Everything, Steered
 from videos.admin import PlainChangeList, ReadOnlyAdmin, WidePages
-from videos.cells import NOTHING, kind_label, label, moment, one_line
+from videos.cells import NOTHING, kind_label, label, moment, one_line, video_link
 from videos.models import Video
 from videos.paginator import capped_count
 
@@ -114,20 +117,20 @@ class LimitsAdmin(WidePages, PageActions, ModelAdmin):
 
     def _cancel(self, request, *, now):
         done = steering.cancel(Everything(), now=now, reason=f"Cancelled by {request.user}.")
-        if not (given_up := given_up_words(done)) and not done.changed:
+        if not (counts := +given_up(done)) and not done.changed:
             self.message_user(request, "There was nothing to cancel.", messages.WARNING)
             return
-        words = [*given_up, *running_words(Everything(), done, now=now), "Resume a session to bring back what is its own."]
+        words = [*also(counts + _running(done, now=now)), "Resume a session to bring back what is its own."]
         self._tell(request, f"Everything is cancelled. {' '.join(words)}")
 
     def _pause(self, request, *, now):
         done = steering.pause(Everything(), now=now, reason=f"Paused by {request.user}.")
-        running = " ".join(running_words(Everything(), done, now=now)) or "Nothing was running."
+        words = " ".join(also(_running(done, now=now))) or "Nothing was running."
         state = "paused" if done.changed else "paused already"
         if done.changed or done.stopped:
-            self._tell(request, f"Everything is {state}; {running[0].lower()}{running[1:]}")
+            self._tell(request, f"Everything is {state}; {words[0].lower()}{words[1:]}")
         else:
-            self.message_user(request, f"Everything is {state}. {running}", messages.WARNING)
+            self.message_user(request, f"Everything is {state}. {words}", messages.WARNING)
 
     def _tell(self, request, sentence):
         """Also to whoever reads the history of the page."""
@@ -147,6 +150,11 @@ class LimitsAdmin(WidePages, PageActions, ModelAdmin):
         """By what is in force: the page's own row may carry what was refused just now."""
         hold = schedule.held_until(Limits.row(), timezone.now())
         return hold.in_words() if hold else "Downloads may begin."
+
+
+def _running(done: Steered, *, now: bool) -> Counter[str]:
+    """What becomes of what runs."""
+    return Counter(stopped=done.stopped) if now else running(Everything())
 
 
 class BudgetChangeList(PlainChangeList):

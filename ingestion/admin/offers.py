@@ -5,6 +5,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ingestion.models import DownloadSession, Scan
+from ingestion.operations.verbs import FIRST
 from people.models import Channel
 from videos.models import Asset, Video
 
@@ -25,6 +26,10 @@ def idle_for_video(video: Video) -> set[str]:
         "pause_now": runs,
         "resume": (runs and video.wanted == Wanted.PAUSE) or (is_pending and is_held) or _asset_waits(video),
         "skip": video.status in (Status.PENDING, Status.FAILED, Status.UNAVAILABLE),
+        "prioritise": (is_pending or runs) and video.priority != FIRST,
+        "in_turn": (is_pending or runs) and bool(video.priority),
+        "verify": video.status == Status.STORED,
+        "store_again": video.status == Status.STORED,
         "cancel": ((is_pending or runs) and video.wanted != Wanted.CANCEL) or Asset.Status.PENDING in assets,
         "cancel_now": runs,
     }
@@ -37,31 +42,20 @@ def _asset_waits(video: Video) -> bool:
 
 
 def idle_for_session(session: DownloadSession) -> set[str]:
-    """By the progress that its page shows (`session.now`); of a running one it is asked whether anything waits for later."""
+    """By the progress that its page shows (`session.now`)."""
     now, state = session.now, session.state
     runs = bool(now.videos["downloading"] or now.scans["running"] or now.assets_in_work)
     is_going = state in (State.RUNNING, State.PAUSED)
     useful = {
         "pause": state == State.RUNNING,
         "pause_now": is_going and runs,
-        "resume": state in (State.PAUSED, State.CANCELLED) or (state == State.RUNNING and _session_waits(session)),
+        "resume": state in (State.PAUSED, State.CANCELLED) or (state == State.RUNNING and now.has_later),
         "cancel": is_going,
         "cancel_now": runs,
         "retry_failed": bool(now.videos["failed"]),
         "retry_assets": bool(now.assets["failed"]) and state != State.CANCELLED,
     }
     return _idle(useful)
-
-
-def _session_waits(session: DownloadSession) -> bool:
-    now = session.now
-    videos = now.videos["pending"] and Video.objects.filter(session=session).waiting().exists()
-    scans = now.scans["pending"] and session.scans.filter(LATER, state=Scan.State.PENDING).exists()
-    return bool(videos or scans) or _assets_wait({Asset.Status.PENDING} if now.assets["pending"] else set(), session=session)
-
-
-def _assets_wait(statuses: set[str], **whose) -> bool:
-    return Asset.Status.PENDING in statuses and Asset.objects.filter(LATER, status=Asset.Status.PENDING, **whose).exists()
 
 
 def idle_for_channel(channel: Channel) -> set[str]:

@@ -67,16 +67,6 @@ class ReadOnlyInline(TabularInline):
         return False
 
 
-class ScanInline(ScanWords, ReadOnlyInline):
-    model = Scan
-    per_page = 20
-    fields = ("channel", "outcome", "listed", "found", "stored_before", "known_before", "problem", "what_to_do")
-    readonly_fields = fields
-
-    def get_queryset(self, request):
-        return super().get_queryset(request).select_related("channel")
-
-
 @admin.register(Scan)
 class ScanAdmin(ScanWords, ErrorGroup, ReadOnlyAdmin):
     list_display = ("__str__", "job", "outcome", "listed", "found", "stored_before", "problem", "what_to_do")

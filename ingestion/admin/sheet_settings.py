@@ -75,6 +75,7 @@ class SheetSettingsForm(forms.Form):
         label="Stored beside each video",
         choices=[(name, WORDS.get(name, name.capitalize())) for name in ASSETS],
         required=False,
+        help_text="Small files that are kept with each video.",
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
     subtitle_languages = forms.CharField(
@@ -86,9 +87,18 @@ class SheetSettingsForm(forms.Form):
     automatic_subtitles = _flag("Take automatic subtitles", "What YouTube heard, where nobody wrote subtitles.")
     limit = _count("Videos of each channel", "The most that are taken. Blank: all.")
     container = _choice("Kind of file", CONTAINERS, "mp4 plays nearly everywhere.")
-    convert = _choice("Convert to", CONVERSIONS, "Another kind of picture takes many times the computing time.")
-    codec = _choice("Preferred codec", CODECS, "Where YouTube offers several of about one height.")
-    audio_bitrate = _count("Most of the sound, in kbit/s", "Blank: the best there is.", least=AUDIO_BITRATES[0], most=AUDIO_BITRATES[1])
+    convert = _choice(
+        "Convert to", CONVERSIONS, "Into what else than YouTube gives. Another kind of picture takes many times the computing time."
+    )
+    codec = _choice(
+        "Packing of the picture", CODECS, "Taken where YouTube has the choice. H.264 plays everywhere, the others take less room."
+    )
+    audio_bitrate = _count(
+        "Best sound, in kbit/s",
+        "No better than this; 128 is good. Blank: the best there is.",
+        least=AUDIO_BITRATES[0],
+        most=AUDIO_BITRATES[1],
+    )
     hdr = _flag("Prefer HDR", "Brighter colours, for screens that can show them.")
     skip_existing = _flag("Leave out videos that are stored", "Not ticked: they are downloaded and stored again.")
     retry_failed = _flag("Try again what failed earlier", "Failed and unavailable videos of these channels.")

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from ingestion.models import Scan
 from videos import tallies
+from videos.admin import PlainChangeList
 from videos.cells import NOTHING, one_line, size
 
 
@@ -49,7 +49,7 @@ def tallies_of(session_ids: Collection[int]) -> dict[int, Tally]:
     return found
 
 
-class TalliedChangeList(ChangeList):
+class TalliedChangeList(PlainChangeList):
     """Gives each row of the page its `tally`."""
 
     def get_results(self, request):

@@ -1,7 +1,6 @@
 """The videos' pages once more, with what only the work knows: attempts, the words for errors, what else holds a video."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -11,13 +10,14 @@ from unfold.decorators import display
 
 from ingestion.admin.assets import AssetInline
 from ingestion.admin.attempts import timeline
+from ingestion.admin.bulk_actions import BulkActions
 from ingestion.admin.files import StoredFiles
 from ingestion.admin.kinds import KIND_GROUPS, ErrorWords
 from ingestion.admin.offers import idle_for_video
 from ingestion.admin.player import player
-from ingestion.admin.steering import SteeringActions
+from ingestion.admin.report_downloads import DOWNLOADS, ReportDownloads
 from ingestion.models import DownloadSession, Limits
-from ingestion.steering import Videos
+from ingestion.operations.verbs import VERBS
 from people.models import Channel
 from videos.admin import VideoAdmin as PlainVideoAdmin
 from videos.admin import VideoChangeList as PlainVideoChangeList
@@ -66,19 +66,13 @@ class VideoChangeList(PlainVideoChangeList):
 
 
 @admin.register(Video)
-class VideoAdmin(StoredFiles, SteeringActions, ErrorWords, PlainVideoAdmin):
+class VideoAdmin(StoredFiles, ReportDownloads, BulkActions, ErrorWords, PlainVideoAdmin):
     list_filter = (*PlainVideoAdmin.list_filter, ("session", AutocompleteSelectFilter))
     list_select_related = (*PlainVideoAdmin.list_select_related, "session")
     list_before_template = "admin/presets.html"
     inlines = (AssetInline,)
     readonly_fields = (*PlainVideoAdmin.readonly_fields, "player", "timeline")
-    actions = ("retry", "retry_assets", "pause", "pause_now", "resume", "skip", "cancel", "cancel_now")
-    left_alone: ClassVar = {
-        "pause": ("it is paused or over already", "they are paused or over already"),
-        "resume": ("it was not waiting", "they were not waiting"),
-        "cancel": ("it was over already", "they were over already"),
-    }
-    resumed = "will go on at once"
+    actions = (*VERBS[Video], *DOWNLOADS)
 
     def get_changelist(self, request, **kwargs):
         return VideoChangeList
@@ -89,9 +83,6 @@ class VideoAdmin(StoredFiles, SteeringActions, ErrorWords, PlainVideoAdmin):
             video.is_paused_with_all = Limits.row().paused
             video.assets_known = list(video.assets.only("video", "kind", "ext", "status", "next_attempt_at"))
         return video
-
-    def scope(self, queryset):
-        return Videos(queryset)
 
     def names_of_page_actions(self, request, obj):
         idle = idle_for_video(obj)

@@ -1,5 +1,7 @@
 """Download windows, on the page of the limits they belong to."""
 
+from typing import ClassVar
+
 from django import forms
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -19,12 +21,17 @@ class WindowForm(forms.ModelForm):
         choices=[(day.value, day.label[:3]) for day in DownloadWindow.Day],
         coerce=int,
         widget=WeekdayBoxes,
+        help_text="On which downloads may begin.",
         error_messages={"required": "Choose at least one weekday."},
     )
 
     class Meta:
         model = DownloadWindow
         fields = ("days", "opens_at", "closes_at")
+        help_texts: ClassVar = {
+            "opens_at": "From this time on, in the time zone above. Without any window they may always begin.",
+            "closes_at": "Nothing is begun after it; what runs goes on. Earlier than it opens: the next day. The same: open for 24 hours.",
+        }
 
 
 class WindowInline(TabularInline):

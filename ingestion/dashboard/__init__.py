@@ -10,10 +10,12 @@ versions    of the programs that downloads rest on
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from ingestion.dashboard import charts, live, versions
-from ingestion.dashboard.look import look
+from ingestion.dashboard.look import Look, look
+from ingestion.roles import ROLES
+from people.sheets.samples import SAMPLES
 
 LARGEST = 10
 
@@ -32,7 +34,8 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "facts": live.facts(values),
         "charts": charts.charts_for(sees, now),
         "versions": versions.versions() if sees("ingestion.view_worker") else None,
-        "import_url": _import_url() if sees("people.add_person") and not now.people else None,
+        "first_run": _first_run(sees, now) if sees("people.view_person") and not now.people else None,
+        "roles": ROLES,
     }
 
 
@@ -43,9 +46,6 @@ def show_overview(request: HttpRequest) -> JsonResponse:
     return JsonResponse(live.values_for(sees, now))
 
 
-def _import_url() -> str:
-    """Where a sheet is imported; the list of people while that page is not there."""
-    try:
-        return reverse("admin:people_person_import")
-    except NoReverseMatch:
-        return reverse("admin:people_person_changelist")
+def _first_run(sees: live.Sees, now: Look) -> dict[str, Any]:
+    """What to do with an empty archive, for this user: the sheets to begin with are for those who may import them."""
+    return {"samples": list(SAMPLES) if sees("people.import_person") else [], "no_worker": not now.hosts}

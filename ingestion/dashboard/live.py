@@ -125,13 +125,18 @@ def more_words(running: int) -> str:
 
 
 def running_row(one: Running) -> Values:
-    done, total = counted_bytes(one.bytes_done), one.bytes_total
+    return download_row(str(one.attempt_id), one.video_id, one.title, one.bytes_done, one.bytes_total)
+
+
+def download_row(key: str, video_id: int, title: str, bytes_done: int, bytes_total: int | None) -> Values:
+    """A download under way, as admin/overview/bar.html shows it."""
+    done, total = counted_bytes(bytes_done), bytes_total
     return {
-        "key": str(one.attempt_id),
-        "title": truncatechars(one.title, 60),
-        "href": reverse("admin:videos_video_change", args=[one.video_id]),
-        "percent": min(100 * one.bytes_done // total, 100) if total else None,
-        "done": f"{done} of {counted_bytes(total)}" if total else done if one.bytes_done else "beginning",
+        "key": key,
+        "title": truncatechars(title, 60),
+        "href": reverse("admin:videos_video_change", args=[video_id]),
+        "percent": min(100 * bytes_done // total, 100) if total else None,
+        "done": f"{done} of {counted_bytes(total)}" if total else done if bytes_done else "beginning",
     }
 
 

@@ -1,4 +1,5 @@
 from ingestion.models.fleet import Budget, Chore, DayTotal, DownloadWindow, Limits, Worker
+from ingestion.models.operations import Operation, OperationPiece
 from ingestion.models.sessions import Attempt, DownloadSession, LiveProgress, Scan, Turn
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "DownloadWindow",
     "Limits",
     "LiveProgress",
+    "Operation",
+    "OperationPiece",
     "Scan",
     "Turn",
     "Worker",

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 from django.db.models import Count, QuerySet
-from django.db.models.functions import Now
 
 from ingestion import turns
 from ingestion.assets import ask_for_channel, ask_for_videos
@@ -16,6 +15,7 @@ from ingestion.models import Scan
 from ingestion.options import Options
 from ingestion.scanning.claims import ScanLost, lock_scan
 from videos.models import Video
+from videos.querysets import AFRESH
 from videos.text import storable
 
 
@@ -155,8 +155,7 @@ def _take_over(scan: Scan, rows: Collection[Row], options: Options) -> int:
 
 
 def _retry(videos: QuerySet, scan: Scan) -> int:
-    afresh = {"status": "pending", "wanted": "run", "attempts": 0, "losses": 0, "error_kind": "", "error_message": ""}
-    return videos.update(session_id=scan.session_id, next_attempt_at=Now(), **afresh)
+    return videos.update(session_id=scan.session_id, **AFRESH)
 
 
 def _kept(rows: Collection[Row], options: Options) -> list[int]:

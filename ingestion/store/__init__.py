@@ -18,7 +18,7 @@ import os
 import uuid
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from typing import IO, Any
@@ -187,10 +187,12 @@ class Store:
         """Every unfinished upload, page by page; none of Google Cloud Storage, which does not tell."""
         return self._place.uploads()
 
-    def examine(self, key: str, part_size: int) -> Stored:
-        """Read an object again and work out everything that was recorded when it was stored."""
+    def examine(self, key: str, part_size: int, *, check: Callable[[], None] = lambda: None) -> Stored:
+        """Read an object again and work out everything that was recorded when it was stored. `check` is called for each
+        block, and may raise to stop it."""
         digests, crc32, size = [], 0, 0
         for block in self._place.blocks(key, READ_SIZE):
+            check()
             crc32, rest = zlib.crc32(block, crc32), memoryview(block)
             while rest:
                 room = part_size - size % part_size

@@ -13,7 +13,7 @@ from ingestion import streams
 from ingestion.admin import attempts
 from ingestion.models import Attempt, Budget, DownloadSession, Scan, Worker
 from tests.factories import make_asset, make_attempt, make_channel, make_scan, make_session, make_video
-from tests.pages import make_download, page_of, said, staff_with
+from tests.pages import choose, make_download, page_of, said, staff_with
 from videos.models import Asset, Video
 
 pytestmark = pytest.mark.django_db
@@ -24,11 +24,6 @@ INDEX = reverse("admin:index")
 HOLDING = {"pause", "pause_now", "resume"}
 STEERING = HOLDING | {"cancel", "cancel_now"}
 RETRYING = {"retry_failed", "retry_assets"}
-
-
-def run_action(client, name, rows):
-    data = {"action": name, "_selected_action": [row.pk for row in rows]}
-    return client.post(SESSIONS, data)
 
 
 def make_everything() -> None:
@@ -206,24 +201,23 @@ def test_many_refused_rows_are_cut_and_counted(admin_client):
 )
 def test_sessions_are_paused_resumed_and_cancelled(admin_client, action, states, sentence, after):
     sessions = [make_session(state=state) for state in states]
-    assert said(run_action(admin_client, action, sessions)) == [sentence]
+    assert said(choose(admin_client, action, sessions)) == [sentence]
     assert list(DownloadSession.objects.order_by("pk").values_list("state", flat=True)) == after
 
 
 def test_a_pause_says_who_paused_and_a_resume_forgets_it(admin_client):
     session = make_session()
-    run_action(admin_client, "pause", [session])
+    choose(admin_client, "pause", [session])
     session.refresh_from_db()
     assert session.state_reason == "Paused by admin."
-    run_action(admin_client, "resume", [session])
+    choose(admin_client, "resume", [session])
     session.refresh_from_db()
     assert session.state_reason == ""
 
 
 def test_pausing_a_list_filtered_by_state_counts_rightly(admin_client):
     sessions = [make_session() for _ in range(2)]
-    data = {"action": "pause", "_selected_action": [session.pk for session in sessions]}
-    assert said(admin_client.post(f"{SESSIONS}?state__exact=running", data)) == ["2 download sessions paused."]
+    assert said(choose(admin_client, "pause", sessions, query="?state__exact=running")) == ["2 download sessions paused."]
 
 
 def test_failed_videos_of_sessions_are_tried_again_and_finished_sessions_go_on(admin_client):
@@ -233,8 +227,8 @@ def test_failed_videos_of_sessions_are_tried_again_and_finished_sessions_go_on(a
     for status in ("unavailable", "skipped", "stored"):
         make_video(session=fine, status=status)
     elsewhere = make_video(session=make_session(), status="failed")
-    response = run_action(admin_client, "retry_failed", [finished, paused, fine])
-    assert said(response) == ["3 videos of 2 sessions will be tried again."]
+    response = choose(admin_client, "retry_failed", [finished, paused, fine])
+    assert said(response) == ["3 videos of 2 download sessions will be tried again. 1 left alone: nothing of it failed."]
     assert Video.objects.filter(status="pending").count() == 3
     elsewhere.refresh_from_db()
     assert elsewhere.status == "failed"
@@ -244,7 +238,8 @@ def test_failed_videos_of_sessions_are_tried_again_and_finished_sessions_go_on(a
 
 
 def test_retrying_where_nothing_failed_says_so(admin_client):
-    assert said(run_action(admin_client, "retry_failed", [make_session()])) == ["No video failed in them."]
+    sentence = "No video will be tried again. 1 left alone: nothing of it failed."
+    assert said(choose(admin_client, "retry_failed", [make_session()])) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +262,7 @@ def test_actions_are_offered_to_those_who_may_run_them(client, codenames, offere
         text = client.get(page).text
         assert {name for name in STEERING | RETRYING if f'value="{name}"' in text} == offered
     for name in (STEERING | RETRYING) - offered:
-        run_action(client, name, [session])
+        choose(client, name, [session])
     session.refresh_from_db()
     assert "pause" in offered or session.state == "running"
     assert "retry_failed" in offered or Video.objects.filter(status="failed").exists()

@@ -88,8 +88,7 @@ def test_the_preset_that_is_chosen_says_so_and_pages_and_orders_do_not_matter(ad
 
 def test_all_that_a_preset_finds_can_be_retried_at_once(admin_client):
     rows = [make_video(status="failed", error_kind=kind) for kind in ("network", "lost", "private")]
-    data = {"action": "retry", "_selected_action": [rows[0].pk], "select_across": "1"}
-    assert said(admin_client.post(f"{list_of(Video)}?todo=retriable", data)) == ["2 videos will be tried again."]
+    assert said(choose(admin_client, "retry", rows[:1], query="?todo=retriable", all_matching=True)) == ["2 videos will be tried again."]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +360,7 @@ def test_a_sessions_page_counts_assets_and_tries_failed_ones_again(admin_client)
     words = words_of(admin_client.get(page_of(session)))
     for part in ("Stored 1", "Failed 1", "Cancelled 1", "YouTube has none 1"):
         assert part in words
-    assert said(press(admin_client, "retry_assets", session)) == ["2 assets of 1 session will be tried again."]
+    assert said(press(admin_client, "retry_assets", session)) == ["2 assets of 1 download session will be tried again."]
     session.refresh_from_db()
     assert (session.state, session.finished_at) == ("running", None)
     assert Asset.objects.filter(status="pending", error_kind="").count() == 2
@@ -370,7 +369,7 @@ def test_a_sessions_page_counts_assets_and_tries_failed_ones_again(admin_client)
 def test_retrying_assets_where_none_failed_says_so(admin_client):
     session = make_session(state="finished")
     make_asset(session=session)
-    assert said(choose(admin_client, "retry_assets", [session])) == ["No asset failed in them."]
+    assert said(choose(admin_client, "retry_assets", [session])) == ["No asset will be tried again. 1 left alone: nothing of it failed."]
     session.refresh_from_db()
     assert session.state == "finished"
 

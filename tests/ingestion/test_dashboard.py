@@ -12,6 +12,7 @@ from ingestion.dashboard import pace, versions
 from ingestion.dashboard.pace import Pace, about, time_left
 from ingestion.models import Attempt, Budget, DayTotal, DownloadWindow, Limits, Worker
 from massdl_site.unfold import UNFOLD
+from people.sheets.samples import SAMPLES
 from tests.factories import make_channel, make_person, make_scan, make_session, make_video
 from tests.pages import make_download, staff_with
 from videos.models import Video
@@ -57,10 +58,32 @@ def notices(client) -> dict[str, str]:
     return {row["key"]: row["text"] for row in told(client)["notices"]}
 
 
-def test_an_empty_archive_says_how_to_begin(admin_client):
-    assert "Import a sheet" in admin_client.get(INDEX).text
+def test_an_empty_archive_says_how_to_begin_and_offers_sheets(admin_client):
+    page = admin_client.get(INDEX).text
+    assert reverse("admin:people_person_import") in page
+    for name in SAMPLES:
+        assert admin_client.get(reverse("admin:people_person_import_sample", args=[name])).status_code == 200
+        assert reverse("admin:people_person_import_sample", args=[name]) in page
     make_person()
-    assert "Import a sheet" not in admin_client.get(INDEX).text
+    assert "The archive is empty" not in admin_client.get(INDEX).text
+
+
+def test_who_may_not_import_is_told_whom_to_ask(client):
+    client.force_login(staff_with("view_person"))
+    page = client.get(INDEX).text
+    assert "ask somebody with the role Operator or Administrator" in page
+    assert reverse("admin:people_person_import") not in page
+
+
+def test_an_empty_archive_says_that_no_worker_runs(admin_client):
+    assert "No worker is running" in admin_client.get(INDEX).text
+    Worker.objects.create(name="host:supervisor", host="host", queue="all")
+    assert "No worker is running" not in admin_client.get(INDEX).text
+
+
+def test_who_may_see_nothing_is_told_whom_to_ask(client):
+    client.force_login(staff_with())
+    assert "into one of the groups Viewer, Operator, Administrator" in client.get(INDEX).text
 
 
 def test_the_page_and_its_script_say_the_same(admin_client):

@@ -35,11 +35,11 @@ def test_progress_counts_the_sessions_own_videos_and_what_was_known_before(sessi
 
 def test_progress_costs_the_same_however_large_the_session(session, django_assert_num_queries):
     Limits.row()
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(4):
         session_progress(session)
     for _ in range(20):
         make_video(session=session)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(4):
         session_progress(session)
 
 

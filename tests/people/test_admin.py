@@ -2,10 +2,10 @@ import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
 
 from people.models import Channel, ChannelAlias, Person
 from tests.factories import make_channel, make_person
+from tests.pages import choose, said
 
 pytestmark = pytest.mark.django_db
 
@@ -16,10 +16,6 @@ def sign_in(client, *permissions: str) -> User:
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="people", codename__in=permissions))
     client.force_login(user)
     return user
-
-
-def said(response) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 @pytest.fixture
@@ -140,9 +136,7 @@ ACTIONS = [
 def test_actions_move_the_legal_rows_and_tell_both_numbers(admin_client, action, states, message):
     channels = [make_channel(state=state) for state in states]
     untouched = make_channel(state="active" if action == "pause" else "paused")
-    data = {"action": action, "_selected_action": [channel.pk for channel in channels]}
-    response = admin_client.post("/admin/people/channel/", data, follow=True)
-    assert said(response) == [message]
+    assert said(choose(admin_client, action, channels)) == [message]
     moved = {"pause": {"active": "paused", "gone": "paused"}, "resume": {"paused": "active"}}[action]
     for channel, state in zip(channels, states, strict=True):
         channel.refresh_from_db()

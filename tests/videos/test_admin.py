@@ -2,13 +2,13 @@ from datetime import date, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.factories import make_channel, make_person, make_video
+from tests.pages import choose, said
 from videos.cells import clock, day, kind_words, number_of, size
 from videos.models import Video
 
@@ -19,15 +19,6 @@ LIST = reverse("admin:videos_video_changelist")
 
 def titles(response) -> list[str]:
     return [video.title for video in response.context["cl"].result_list]
-
-
-def run_action(client, name, videos, **query):
-    data = {"action": name, "_selected_action": [video.pk for video in videos]}
-    return client.post(LIST, data, query_params=query)
-
-
-def said(response) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 @pytest.fixture
@@ -227,7 +218,7 @@ def test_nobody_adds_edits_or_deletes_a_video_by_hand(admin_client):
 )
 def test_actions_count_what_they_did_and_what_they_left(admin_client, action, statuses, sentence, after):
     videos = [make_video(status=status) for status in statuses]
-    assert said(run_action(admin_client, action, videos)) == [sentence]
+    assert said(choose(admin_client, action, videos)) == [sentence]
     assert list(Video.objects.order_by("pk").values_list("status", flat=True)) == after
 
 
@@ -235,13 +226,13 @@ def test_resume_makes_waiting_videos_due(admin_client):
     paused, due = make_video(wanted="pause"), make_video()
     later = make_video(next_attempt_at=timezone.now() + timedelta(days=1))
     sentence = "2 videos will go on at once. 1 left alone: it was not waiting."
-    assert said(run_action(admin_client, "resume", [paused, due, later])) == [sentence]
+    assert said(choose(admin_client, "resume", [paused, due, later])) == [sentence]
     assert Video.objects.due().count() == 3
 
 
 def test_skipping_keeps_what_went_wrong_on_record(admin_client):
     video = make_video(status="failed", error_kind="private")
-    run_action(admin_client, "skip", [video])
+    choose(admin_client, "skip", [video])
     video.refresh_from_db()
     assert (video.status, video.error_kind) == ("skipped", "private")
 
@@ -249,8 +240,7 @@ def test_skipping_keeps_what_went_wrong_on_record(admin_client):
 def test_an_action_on_all_rows_of_a_filtered_list_changes_these_and_counts_them(admin_client):
     videos = [make_video(status="failed", title="Algebra") for _ in range(3)]
     make_video(status="failed", title="Poetry")
-    data = {"action": "retry", "_selected_action": [videos[0].pk], "select_across": "1"}
-    response = admin_client.post(f"{LIST}?status__exact=failed&q=algebra", data)
+    response = choose(admin_client, "retry", videos[:1], query="?status__exact=failed&q=algebra", all_matching=True)
     assert said(response) == ["3 videos will be tried again."]
     assert Video.objects.filter(status="failed").count() == 1
 
@@ -258,7 +248,7 @@ def test_an_action_on_all_rows_of_a_filtered_list_changes_these_and_counts_them(
 def test_an_action_is_one_update(admin_client):
     videos = [make_video(status="failed") for _ in range(5)]
     with CaptureQueriesContext(connection) as queries:
-        run_action(admin_client, "retry", videos)
+        choose(admin_client, "retry", videos)
     assert sum(query["sql"].startswith("UPDATE") and "videos_video" in query["sql"] for query in queries) == 1
 
 
@@ -268,7 +258,7 @@ def test_a_viewer_neither_sees_nor_runs_actions(viewer_client):
     assert page.status_code == 200
     assert 'value="retry"' not in page.text
     assert reverse("admin:videos_video_change", args=[video.pk]) in page.text
-    run_action(viewer_client, "retry", [video])
+    choose(viewer_client, "retry", [video])
     video.refresh_from_db()
     assert video.status == "failed"
 

@@ -1,4 +1,3 @@
-import json
 import signal
 import sys
 from argparse import BooleanOptionalAction
@@ -14,6 +13,7 @@ from ingestion.arguments import assets, bitrate, count, languages, seconds
 from ingestion.models import DownloadSession
 from ingestion.options import ASSETS, CODECS, CONTAINERS, CONVERSIONS, QUALITIES, Options, conflicts
 from ingestion.progress import Progress
+from ingestion.reports import report_chunks, report_parts
 from ingestion.roster import live_supervisors
 from people.enrolment import EnrolmentError
 
@@ -171,10 +171,12 @@ class Command(BaseCommand):
         return progress
 
     def _write_report(self, session: DownloadSession, options: dict[str, Any]) -> dict[str, Any]:
-        report = api.session_report(session)
+        """Write what is asked for, however many videos there are; returns the report, its videos unread."""
+        report = report_parts(session)
         if name := options["report_file"]:
             try:
-                Path(name).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                with Path(name).open("wb") as file:
+                    file.writelines(report_chunks(report))
             except OSError as exc:
                 self.stderr.write(f"The report could not be written to {name}: {exc.strerror}.")
         return report

@@ -3,7 +3,7 @@
 // Inside it, `data-live-text="name"` becomes a text, `data-live-value` the value of a <progress>, `data-live-href` a link and
 // `data-live-label` a name for those who hear the page. `data-live-list="name"` holds a row for each item with a `key`, made
 // from its <template>; rows that stay are not moved, so that nobody loses their place. `data-live-status` says how it goes.
-// A hidden tab asks nothing; after a failure it waits longer each time, a minute at most.
+// With `data-live-while` the page is loaded again once its `state` is another. A hidden tab asks nothing; after a failure it waits longer each time, a minute at most.
 "use strict";
 
 (() => {
@@ -62,10 +62,12 @@
       try {
         const values = await ask();
         if (values === null) return say("You are signed out, and these numbers do not change any more. Load the page again.");
+        if (page.dataset.liveWhile && values.state !== page.dataset.liveWhile) return location.reload();
         show(page, values);
         for (const list of page.querySelectorAll("[data-live-list]")) if (values[list.dataset.liveList]) showRows(list, values[list.dataset.liveList]);
         [wait, shownAt] = [often, values.at];
         say("");
+        if (values.ended) return;
       } catch {
         wait = Math.min(wait * 2, LONGEST);
         say(`Connection lost: these numbers are of ${shownAt}. It is tried again in ${wait} seconds.`);

@@ -1,0 +1,210 @@
+"""Pause, resume and cancel as verbs, for whatever `ingestion.steering` has a scope for."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from ingestion import steering
+from ingestion.models import DownloadSession, Scan
+from ingestion.operations.verb import HOLD, VIDEOS, Asker, Filter, Result, Verb, Work
+from ingestion.steering import Channels, Scope, Sessions, Steered, Videos
+from people.models import Channel
+from videos.models import Asset, Video
+from videos.querysets import VideoQuerySet
+
+State, Status, Wanted = DownloadSession.State, Video.Status, Video.Wanted
+OPEN_SCANS = (Scan.State.PENDING, Scan.State.RUNNING)
+
+SCOPES: Mapping[type[Model], Callable[[QuerySet[Any]], Scope]] = {Video: Videos, Channel: Channels, DownloadSession: Sessions}
+
+
+def _pause(*, now: bool) -> Work:
+    def work(rows: QuerySet[Any], asker: Asker) -> Result:
+        scope = SCOPES[rows.model](rows)
+        done = steering.pause(scope, now=now, reason=f"Paused by {asker}.")
+        counts = Counter(changed=done.changed, stopped=done.stopped)
+        return Result(counts if now or not done.changed else counts + running(scope))
+
+    return work
+
+
+def _cancel(*, now: bool) -> Work:
+    def work(rows: QuerySet[Any], asker: Asker) -> Result:
+        scope, number = SCOPES[rows.model](rows), rows.count()
+        done = steering.cancel(scope, now=now, reason=f"Cancelled by {asker}.")
+        counts = Counter(stopped=done.stopped) + given_up(done)
+        if rows.model is Video:
+            counts["changed"] = counts.pop("given_up_videos", 0)
+        else:
+            counts["changed"] = number
+        return Result(counts if now else counts + running(scope))
+
+    return work
+
+
+HELD = {Channel: [Channel.State.PAUSED], DownloadSession: [State.PAUSED, State.CANCELLED]}
+
+
+def _resume(rows: QuerySet[Any], asker: Asker) -> Result:
+    held = 0 if rows.model is Video else rows.filter(state__in=HELD[rows.model]).count()
+    done = steering.resume(SCOPES[rows.model](rows))
+    if rows.model is Video:
+        return Result(Counter(changed=done.videos, woken_assets=done.assets))
+    return Result(Counter(changed=held, woken_videos=done.videos, woken_assets=done.assets))
+
+
+def given_up(done: Steered) -> Counter[str]:
+    return Counter(given_up_videos=done.videos, given_up_scans=done.scans, given_up_assets=done.assets)
+
+
+def running(scope: Scope) -> Counter[str]:
+    """What runs of it, and may finish."""
+    return Counter(
+        running_downloads=scope.videos().filter(status=Status.DOWNLOADING).count(),
+        running_scans=scope.scans().filter(state=Scan.State.RUNNING).count(),
+        running_assets=steering.assets_in_work(scope),
+    )
+
+
+@dataclass(frozen=True)
+class Steering:
+    """How the five verbs of `steering` read for one model: the rows that each fits, and the reasons for those it does not."""
+
+    pausable: Filter
+    stoppable: Filter
+    resumable: Filter
+    cancellable: Filter
+    not_paused: tuple[str, str]
+    not_resumed: tuple[str, str]
+    not_cancelled: tuple[str, str]
+    gives_up: str
+    resumed: str = "will go on"
+    paused_columns: tuple[str, ...] = ("state",)
+    resumed_columns: tuple[str, ...] = ()
+    cancelled_columns: tuple[str, ...] = ()
+    cancels: str = VIDEOS
+
+    def verbs(self) -> list[Verb]:
+        drain, at_once = "What runs may finish.", "What runs is stopped within seconds, and begun again when it goes on."
+        gone = f"{self.gives_up} A retry brings back what was given up."
+        pause = {"done": "paused", "left": self.not_paused, "restored": self.paused_columns, "steers": True}
+        cancel = {"done": "cancelled", "left": self.not_cancelled, "restored": self.cancelled_columns, "steers": True}
+        cancel |= {"fits": self.cancellable, "permission": self.cancels, "is_grave": True}
+        return [
+            Verb(
+                "pause",
+                "Pause",
+                "let running ones finish",
+                "Pause {rows}?",
+                f"Nothing more of this is begun until somebody resumes it. {drain}",
+                fits=self.pausable,
+                work=_pause(now=False),
+                **pause,
+            ),
+            Verb(
+                "pause_now",
+                "Pause now",
+                "stop running ones",
+                "Pause {rows} at once?",
+                f"Nothing more of this is begun until somebody resumes it. {at_once}",
+                fits=self.stoppable,
+                work=_pause(now=True),
+                **pause,
+            ),
+            Verb(
+                "resume",
+                "Resume",
+                "go on at once",
+                "Resume {rows}?",
+                "What was held back goes on, and what waited for a later time is tried at once where it can be.",
+                self.resumed,
+                self.not_resumed,
+                self.resumable,
+                _resume,
+                restored=self.resumed_columns,
+                steers=True,
+            ),
+            Verb(
+                "cancel",
+                "Cancel",
+                "let running ones finish",
+                "Cancel {rows}?",
+                f"{gone} {drain}",
+                work=_cancel(now=False),
+                **cancel,
+            ),
+            Verb(
+                "cancel_now",
+                "Cancel now",
+                "stop running ones",
+                "Cancel {rows} at once?",
+                f"{gone} What runs is stopped within seconds.",
+                work=_cancel(now=True),
+                **cancel,
+            ),
+        ]
+
+
+WAITING_ASSETS = Asset.objects.filter(video=OuterRef("pk"), status=Asset.Status.PENDING)
+
+
+def _resumable(videos: VideoQuerySet) -> QuerySet[Video]:
+    """Held back themselves, or with something beside them that waits for later."""
+    later = WAITING_ASSETS.filter(next_attempt_at__gt=Now())
+    held = Q(pk__in=videos.waiting().order_by().values("pk"))
+    return videos.filter(held | Q(status=Status.DOWNLOADING, wanted=Wanted.PAUSE) | Exists(later))
+
+
+def _cancellable(videos: VideoQuerySet) -> QuerySet[Video]:
+    going = Q(status__in=[Status.PENDING, Status.DOWNLOADING]) & ~Q(wanted=Wanted.CANCEL)
+    return videos.filter(going | Exists(WAITING_ASSETS))
+
+
+def _owing(channels: QuerySet[Channel]) -> QuerySet[Channel]:
+    """Those that something is to be done of."""
+    videos = Video.objects.unfinished().filter(channel=OuterRef("pk"))
+    scans = Scan.objects.filter(channel=OuterRef("pk"), state__in=OPEN_SCANS)
+    assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING)
+    return channels.filter(Exists(videos) | Exists(scans) | Exists(assets))
+
+
+STEERED_VIDEOS = Steering(
+    pausable=lambda videos: videos.unfinished().filter(wanted=Wanted.RUN),
+    stoppable=lambda videos: videos.unfinished().exclude(wanted=Wanted.CANCEL),
+    resumable=_resumable,
+    cancellable=_cancellable,
+    not_paused=("it is paused or over already", "they are paused or over already"),
+    not_resumed=("it was not waiting", "they were not waiting"),
+    not_cancelled=("it was over already", "they were over already"),
+    gives_up="They are given up and not downloaded, nor are the assets that wait beside them.",
+    resumed="will go on at once",
+    paused_columns=("wanted",),
+    resumed_columns=("wanted", "next_attempt_at"),
+    cancelled_columns=("status", "wanted", "error_kind", "error_message"),
+    cancels=HOLD,
+)
+STEERED_CHANNELS = Steering(
+    pausable=lambda channels: channels.exclude(state=Channel.State.PAUSED),
+    stoppable=lambda channels: channels,
+    resumable=lambda channels: channels,
+    cancellable=_owing,
+    not_paused=("it is paused already", "they are paused already"),
+    not_resumed=("it was not paused", "they were not paused"),
+    not_cancelled=("nothing of it was to be done", "nothing of them was to be done"),
+    gives_up="All that they still owe is given up and not downloaded: videos, scans and assets.",
+)
+STEERED_SESSIONS = Steering(
+    pausable=lambda sessions: sessions.filter(state=State.RUNNING),
+    stoppable=lambda sessions: sessions.filter(state__in=[State.RUNNING, State.PAUSED]),
+    resumable=lambda sessions: sessions.exclude(state=State.FINISHED),
+    cancellable=lambda sessions: sessions.filter(state__in=[State.RUNNING, State.PAUSED]),
+    not_paused=("it was not running", "they were not running"),
+    not_resumed=("it was neither paused nor cancelled", "they were neither paused nor cancelled"),
+    not_cancelled=("it was over already", "they were over already"),
+    gives_up="All that they still owe is given up and not downloaded: videos, scans and assets.",
+    paused_columns=("state", "state_reason"),
+)

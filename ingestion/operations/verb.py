@@ -1,0 +1,63 @@
+"""What a verb is: something that can be done to many rows at once."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Model, QuerySet
+
+Filter = Callable[[QuerySet[Any]], QuerySet[Any]]
+Asker = AbstractBaseUser | None
+
+
+def note(row: Model, text: str) -> dict[str, Any]:
+    """A sentence about a row, with what leads to its page."""
+    return {"model": row._meta.label_lower, "pk": row.pk, "text": text}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a piece. `counts` are numbers by name: `changed`, of its rows or of the verb's noun, and those that
+    `words.also` knows."""
+
+    counts: Counter[str]
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+
+Work = Callable[[QuerySet[Any], Asker], Result]
+"""Does it to a filter of rows for whoever asked, inside the transaction around."""
+HOLD, VIDEOS = "change", "change_videos"
+"""Permissions, as the admin of the rows checks them."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`question` asks with {rows}, the number of those that `fits` finds; `warning` says what will happen to them, `left` why
+    others are left alone (one of them, many of them). `noun` is what is counted where that is not the rows themselves.
+
+    `restored` are the columns that an undo puts back; without them there is no undo. `steers`: the limits are locked first,
+    as `steering` does it. `examines`: it reads the storage, and has no `work`.
+    """
+
+    name: str
+    button: str
+    hint: str
+    question: str
+    warning: str
+    done: str
+    left: tuple[str, str]
+    fits: Filter
+    work: Work | None = None
+    permission: str = HOLD
+    restored: tuple[str, ...] = ()
+    noun: str = ""
+    steers: bool = False
+    is_grave: bool = False
+    examines: bool = False
+
+    @property
+    def description(self) -> str:
+        """As the list of actions has it."""
+        return f"{self.button}: {self.hint}" if self.hint else self.button
