@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from demo.world import ROOT, SHEETS
 
@@ -43,6 +43,10 @@ LISTS = {
     "users": "auth/user/",
     "groups": "auth/group/",
     "import": "people/person/import/",
+    "empty-list": "videos/video/?status__exact=skipped",
+    "person-form": "people/person/add/",
+    "channel-form": "people/channel/add/",
+    "password": "password_change/",
 }
 FIRST_OF = {  # the page of the first row of a list
     "person": "people/person/",
@@ -59,16 +63,26 @@ FIRST_OF = {  # the page of the first row of a list
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
-    with TemporaryDirectory() as folder, _demo(Path(folder)) as (site, password), sync_playwright() as playwright:
-        _await_site(site)
-        with playwright.chromium.launch(executable_path=browser_path) as browser:
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=browser_path) as browser:
+        with TemporaryDirectory() as folder, _demo(Path(folder), "--empty") as (site, password):
+            for look, page in _looks(browser):
+                _log_in(page, site, password)
+                _save(page, f"first-run-{look}")
+                page.close()
+        with TemporaryDirectory() as folder, _demo(Path(folder)) as (site, password):
             page = browser.new_page()
             _log_in(page, site, password)
             _await_videos(page, site)
             pages = _pages(page, site)
-            for scheme in SCHEMES:
-                for size, viewport in SIZES.items():
-                    _shoot_all(browser.new_page(color_scheme=scheme, viewport=viewport), site, password, pages, f"{scheme}-{size}")
+            for look, page in _looks(browser):
+                _shoot_all(page, site, password, pages, look)
+
+
+def _looks(browser: Browser) -> Iterator[tuple[str, Page]]:
+    """A page of its own for each."""
+    for scheme in SCHEMES:
+        for size, viewport in SIZES.items():
+            yield f"{scheme}-{size}", browser.new_page(color_scheme=scheme, viewport=viewport)
 
 
 def _shoot_all(page: Page, site: str, password: str, pages: dict[str, str], look: str) -> None:
@@ -78,15 +92,18 @@ def _shoot_all(page: Page, site: str, password: str, pages: dict[str, str], look
     for name, path in pages.items():
         _shoot(page, site + path, f"{name}-{look}")
     _preview(page, site, f"preview-{look}")
+    page.remove_listener("console", _complain)  # a browser complains of these by itself
+    _shoot(page, f"{site}nowhere/", f"not-found-{look}")
+    _shoot(page, f"{site}videos/video/add/", f"not-allowed-{look}")
     page.close()
 
 
 @contextmanager
-def _demo(folder: Path) -> Iterator[tuple[str, str]]:
-    """A running demo: the address of its admin, and the password of its user."""
+def _demo(folder: Path, *options: str) -> Iterator[tuple[str, str]]:
+    """A running demo that answers: the address of its admin, and the password of its user."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "manage.py"), "demo", "--fresh", "--port", str(port)]
+    command = [sys.executable, str(ROOT / "manage.py"), "demo", "--fresh", "--port", str(port), *options]
     environment = {"MASSDL_VAR_DIR": str(folder), "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(Path.home()), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
         try:
@@ -95,6 +112,7 @@ def _demo(folder: Path) -> Iterator[tuple[str, str]]:
                     break
             else:
                 raise SystemExit("The demo did not start.")
+            _await_site(found[1])
             yield found[1], found[2]
         finally:
             process.terminate()

@@ -62,6 +62,7 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 ROOT_URLCONF = "massdl_site.urls"
 LOGIN_REDIRECT_URL = "admin:index"  # who came to the login page itself
+CSRF_FAILURE_VIEW = "massdl_site.refusals.too_old"
 WSGI_APPLICATION = "massdl_site.wsgi.application"
 USE_TZ = True
 USE_I18N = True
@@ -101,6 +102,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "massdl_site.patience.TellsWhatTookTooLong",
 ]
 
 TEMPLATES = [
@@ -171,6 +173,9 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+WEB_STATEMENT_SECONDS = env.whole(
+    "MASSDL_WEB_STATEMENT_SECONDS", 60, at_least=1, meaning="Seconds that one question of a page to the database may take."
+)
 
 # --- Object storage ---------------------------------------------------------------------------------------------------
 env.group("Object storage")

@@ -34,8 +34,11 @@ _CHANNEL_ID = re.compile(r"UC[\w-]{22}", re.ASCII)
 _VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 _UPLOADS_ID = re.compile(r"UU[\w-]{22}", re.ASCII)
 _PLAYLIST_ID = re.compile(r"(PL|EC|UU|FL|PU|OLAK5uy_)[\w-]{10,50}", re.ASCII)
+_PLAIN_NAME = re.compile(r"[\w.-]+", re.ASCII)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _OWN_SCHEME = re.compile(r"^(https?:)?//", re.IGNORECASE)
+_HANDLE = re.compile(r"(?:(?:https?://)?(?:www\.|m\.)?youtube\.com/)?@([\w.-]+)", re.ASCII)
+"""Most of a sheet: what nothing has to be taken apart for."""
 
 
 class ChannelUrlError(ValueError):
@@ -59,6 +62,8 @@ class ChannelUrl:
 def parse_channel_url(text: str) -> ChannelUrl:
     """Read an address, an @handle or a channel id. Raises `ChannelUrlError`."""
     text = _unwrap(text)
+    if handle := _HANDLE.fullmatch(text):
+        return _named("@", handle[1])
     if _CHANNEL_ID.fullmatch(text):
         return _channel_by_id(text)
     if text.startswith("@"):
@@ -80,9 +85,14 @@ def _unwrap(text: str) -> str:
         _refuse("There is no address.")
     if len(text) > MAX_LENGTH:
         _refuse(f"The address is {len(text)} characters long; the limit is {MAX_LENGTH}.")
-    if "\\" in text or any(character.isspace() or unicodedata.category(character)[0] == "C" for character in text):
+    is_plain = text.isprintable() and " " not in text
+    if "\\" in text or not (is_plain or all(_may_stand_inside(character) for character in text)):
         _refuse("The address has a space or another character inside that no address has.")
     return text
+
+
+def _may_stand_inside(character: str) -> bool:
+    return not character.isspace() and unicodedata.category(character)[0] != "C"
 
 
 def _split(text: str) -> SplitResult:
@@ -192,7 +202,7 @@ def _channel_by_id(channel_id: str) -> ChannelUrl:
 def _named(prefix: str, name: str) -> ChannelUrl:
     """A channel by handle or name; YouTube does not tell upper from lower case there."""
     name = unicodedata.normalize("NFC", name.lower())
-    allowed = all(character in "_-.·・" or unicodedata.category(character)[0] in "LMN" for character in name)
+    allowed = _PLAIN_NAME.fullmatch(name) or all(character in "_-.·・" or unicodedata.category(character)[0] in "LMN" for character in name)
     if not allowed or len(name) > 100 or not any(character.isalnum() for character in name):
         _refuse(f"{_quoted(name)} is not the {'handle' if prefix == '@' else 'name'} of a channel.")
     return ChannelUrl(f"{SITE}/{prefix}{name}", "channel")

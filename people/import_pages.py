@@ -202,7 +202,7 @@ class SheetPagesMixin(ImportExportMixin):
 
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         request.current_app = self.admin_site.name
-        common = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "media": self.media}
+        common = {**self.admin_site.each_context(request), "title": title, "media": self.media}  # with opts unfold shows no title
         return TemplateResponse(request, f"admin/people/person/{template}", {**common, **context})
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat, truncatechars
@@ -26,6 +26,7 @@ def number_of(count: int, noun: str) -> str:
     return counted(count, noun) if count else f"No {noun}"
 
 
+@lru_cache(maxsize=1000, typed=True)  # a list has hundreds of a few; by type, as marked-safe text equals unsafe
 def label(text: str, colour: str = "", *, title: str = "") -> SafeString:
     """Text in a coloured box; `colour` is a word of unfold's (info, success, warning, danger), `title` shows on hover."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour, "label_title": title})

@@ -1,13 +1,14 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
 
 from massdl_site.unfold import UNFOLD
 from tests.browser.film import archive, locked, make_tracks
@@ -62,21 +63,60 @@ def page(chromium: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def signed_in(live_server, admin_client: Client, settings, monkeypatch) -> dict[str, str]:
-    """An administrator's cookie. Before the browser starts, whose loop then runs in this thread: rows are written between its
-    steps, which Django would refuse."""
+def open_house(live_server, settings, monkeypatch) -> str:
+    """The site's address. Before the browser starts, whose loop then runs in this thread: rows are written between its steps,
+    which Django would refuse."""
     settings.UNFOLD = UNFOLD
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    return live_server.url
+
+
+@pytest.fixture
+def signed_in(live_server, admin_client: Client, open_house) -> dict[str, str]:
+    """An administrator's cookie."""
     return {"name": "sessionid", "value": admin_client.cookies["sessionid"].value, "url": live_server.url}
 
 
 @pytest.fixture
 def complaints(signed_in: dict[str, str], page: Page) -> Iterator[list[str]]:
     """What the console says while an administrator looks."""
+    page.context.add_cookies([signed_in])
+    with listening(page) as said:
+        yield said
+
+
+@contextmanager
+def listening(page: Page) -> Iterator[list[str]]:
+    """What the console says, until the page is left."""
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.context.add_cookies([signed_in])
     yield said
     page.goto("about:blank")  # nobody asks any more when the server ends
     connections.close_all()  # within the browser's loop Django keeps connections of its own
+
+
+def tab_to(page: Page, wanted: Locator, *, key: str = "Tab", most: int = 80) -> None:
+    """As who has no mouse gets there. Wherever the focus is on the way, it can be seen."""
+    expect(wanted).to_be_visible()
+    for _ in range(most):
+        page.keyboard.press(key)
+        try:
+            page.wait_for_function(FOCUS_IS_SEEN, timeout=5000)  # what opens may take a moment to be seen
+        except TimeoutError as exc:
+            raise AssertionError(f"the focus is not seen on {page.evaluate('document.activeElement.outerHTML')[:300]}") from exc
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{wanted} is not reached by {most} times {key}")
+
+
+FOCUS_IS_SEEN = """() => {
+    const outlined = (one) => {
+        const style = getComputedStyle(one);
+        return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 && !/, 0\\)$/.test(style.outlineColor);
+    };
+    const seen = (one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && one.getBoundingClientRect().width > 1;
+    for (let one = document.activeElement; one !== document.body; one = one.parentElement)
+        if (outlined(one) && seen(one)) return true;
+    return document.activeElement === document.body; // between the end of the page and its beginning
+}"""

@@ -36,9 +36,10 @@ class Command(BaseCommand):
         parser.add_argument("--quality", metavar="Q", help="the best height up to this one, as in mass_download")
         parser.add_argument("--port", type=int, default=8000, help="port of the admin (default: 8000)")
         parser.add_argument("--fresh", action="store_true", help="begin with an empty archive")
+        parser.add_argument("--empty", action="store_true", help="import nothing: see how it begins, and import a sheet yourself")
         parser.add_argument("--keep", action="store_true", help="look at a finished demo again instead of beginning anew")
 
-    def handle(self, *args, once, input, report_file, limit, quality, port, fresh, keep, **options):
+    def handle(self, *args, once, input, report_file, limit, quality, port, fresh, empty, keep, **options):
         signal.signal(signal.SIGTERM, self._end)
         folder = settings.VAR_DIR / "demo"
         finished = folder / "finished"
@@ -47,8 +48,10 @@ class Command(BaseCommand):
             self.stdout.write("Beginning with an empty archive.")
             forget(folder)
         finished.unlink(missing_ok=True)
-        words = [word for sheet in input or [SHEETS / "people.csv"] for word in ("--input", str(sheet))]
-        words += [word for name, value in (("--limit", limit), ("--quality", quality)) if value for word in (name, value)]
+        sheets = [] if empty else input or [SHEETS / "people.csv"]
+        words = [word for sheet in sheets for word in ("--input", str(sheet))]
+        if sheets:
+            words += [word for name, value in (("--limit", limit), ("--quality", quality)) if value for word in (name, value)]
         self.stdout.write("Starting PostgreSQL, an S3 server and a local stand-in for YouTube...")
         with open_world(folder, dict(os.environ)) as world:
             if world.run("migrate", "--verbosity", "0"):
@@ -84,10 +87,8 @@ class Command(BaseCommand):
         _refuse_taken(port)
         world.twin.configure(bytes_per_second=WATCHABLE_SPEED)
         password = self._login(world)
-        imported = world.manage("mass_download", *words, "--detach", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said, _ = imported.communicate()
-        if imported.returncode not in (0, 1):
-            raise CommandError(f"The sheet could not be imported. {said}")
+        if words:
+            self._import(world, words)
         gunicorn = [sys.executable, "-m", "gunicorn", "massdl_site.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
         web = subprocess.Popen([*gunicorn, "--log-level", "warning"], env=world.environment, cwd=settings.BASE_DIR)
         workers = world.manage("workers", "--stop-with-parent")
@@ -95,7 +96,8 @@ class Command(BaseCommand):
         self.stdout.write("YouTube is a local stand-in here; nothing leaves this machine. Stop with Ctrl-C.")
         self.stdout.write(f"Other commands find this world in a second terminal after: source {world.folder / 'environment'}\n")
         try:
-            return self._watch(world, web, workers)
+            progress = world.manage("mass_download", "--resume", "--progress-interval", "5") if words else None
+            return self._watch(world, web, workers, progress)
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not cut this short
             for process in (web, workers):
@@ -105,13 +107,18 @@ class Command(BaseCommand):
                     process.wait(STOP_SECONDS)
                 process.kill()
 
-    def _watch(self, world: World, web: subprocess.Popen, workers: subprocess.Popen) -> int:
-        """Show the newest session's progress until Ctrl-C; 1 when the web server or the workers ended by themselves."""
-        progress = world.manage("mass_download", "--resume", "--progress-interval", "5")
-        told = False
+    def _import(self, world: World, words: list[str]) -> None:
+        imported = world.manage("mass_download", *words, "--detach", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said, _ = imported.communicate()
+        if imported.returncode not in (0, 1):
+            raise CommandError(f"The sheet could not be imported. {said}")
+
+    def _watch(self, world: World, web: subprocess.Popen, workers: subprocess.Popen, progress: subprocess.Popen | None) -> int:
+        """Until Ctrl-C, while the newest session's progress is shown; 1 when the web server or the workers ended by themselves."""
+        told = progress is None
         try:
             while web.poll() is None and workers.poll() is None:
-                if progress.poll() is not None and not told:
+                if not told and progress.poll() is not None:
                     told = True
                     self.stdout.write("There is nothing more to wait for. The admin and the workers stay; stop with Ctrl-C.")
                 time.sleep(0.5)
@@ -119,9 +126,9 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             return 0
         finally:
-            if self._is_told_alone:
+            if progress and self._is_told_alone:
                 progress.terminate()
-            if self._patiently(progress) in (0, 1):
+            if progress and self._patiently(progress) in (0, 1):
                 (world.folder / "finished").touch()
         self.stderr.write("The web server or the workers ended by themselves; see above.")
         return 1
