@@ -1,15 +1,14 @@
 """Run the benches named on the command line, or all; each prints its table and leaves bench/results/NAME.json."""
 
-import json
 import pkgutil
 import sys
-from datetime import UTC, datetime
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 
+from bench._results import keep
+
 FOLDER = Path(__file__).parent
-RESULTS = FOLDER / "results"
 
 
 def names() -> list[str]:
@@ -18,10 +17,10 @@ def names() -> list[str]:
 
 def run(name: str) -> None:
     print(f"== {name}")
-    measured = import_module(f"bench.{name}").main()
-    RESULTS.mkdir(exist_ok=True)
-    dated = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), **measured}
-    (RESULTS / f"{name}.json").write_text(json.dumps(dated, indent=2) + "\n")
+    bench = import_module(f"bench.{name}")
+    keep(name, bench.main())
+    if hasattr(bench, "publish"):
+        bench.publish()
 
 
 def main(arguments: list[str]) -> None:

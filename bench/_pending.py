@@ -106,20 +106,20 @@ class Server:
 
     def __init__(self, folder: Path, url: str):
         self.folder = folder
-        self._url = url
+        self.url = url
 
     def create(self, name: str, *, like: str = "template1") -> Database:
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}" STRATEGY file_copy')
-        return Database(name, self._url.replace("/postgres?", f"/{name}?"), self.folder)
+        return Database(name, self.url.replace("/postgres?", f"/{name}?"), self.folder)
 
     def drop(self, database: Database) -> None:
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{database.name}" WITH (FORCE)')
 
     def configure(self, name: str, value: str) -> None:
         """For every session, from a moment later on."""
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
             connection.execute("SELECT pg_reload_conf()")
 
@@ -137,7 +137,12 @@ def start_postgres() -> Server:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # before the server registers its own end: runs after it
     server = Server(folder, postgres_url(folder / "postgres"))
     server.configure("log_line_prefix", "%n %d ")
+    migrate(server)
+    return server
+
+
+def migrate(server: Server) -> None:
+    """Make the database `migrated`, which is there to be copied."""
     migrated = server.create("migrated")
     command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"]
     subprocess.run(command, check=True, env=migrated.environment)
-    return server

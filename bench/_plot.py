@@ -1,9 +1,9 @@
-"""Plots as SVG, readable on light and on dark pages: lines, and bars side by side."""
+"""Plots as SVG, readable on light and on dark pages: lines, bars side by side, and dots on a scale of tens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 from pathlib import Path
 
 WIDTH, HEIGHT = 760, 380
@@ -13,15 +13,19 @@ STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #333 } .title { font-weight: 600 } .grid { stroke: #ddd }
 .line { fill: none; stroke-width: 2 } .one { stroke: #1f6feb } .two { stroke: #b35900; stroke-dasharray: 6 4 }
 .small { font-size: 11px } .bar-one { fill: #1f6feb } .bar-two { fill: #d08a4a } .bar-three { fill: #9aa4ad }
+.dot-one { fill: #1f6feb } .dot-two { fill: #1f6feb; opacity: .5 } .dot-three { fill: #b35900 } .dot-four { fill: #b35900; opacity: .5 }
 @media (prefers-color-scheme: dark) {
+  .dot-one, .dot-two { fill: #79b8ff } .dot-three, .dot-four { fill: #ffab70 }
   text { fill: #ccc } .grid { stroke: #444 } .one { stroke: #79b8ff } .two { stroke: #ffab70 }
   .bar-one { fill: #79b8ff } .bar-two { fill: #c07a3a } .bar-three { fill: #6e7780 }
 }
 """
-LOOKS = ("one", "two", "three")
+LOOKS = ("one", "two", "three", "four")
 BAR = 14  # height
 GROUP_GAP = 14
 NAMES = 190  # width that the names of the groups need
+LINE = 22  # height of a row of dots
+WIDE_NAMES = 320
 
 Point = tuple[float, float]
 
@@ -88,6 +92,42 @@ def _bar_elements(title: str, groups: Sequence[str], bars: Sequence[Bars]) -> It
         y = TOP + place * each + len(bars) * BAR / 2 + 4
         yield f'<text x="{NAMES - 8}" y="{y}" text-anchor="end">{escape(group)}</text>'
     yield f'<path class="grid" d="M{round(NAMES + scale, 1)} {TOP - 4}V{height - GROUP_GAP}"/>'
+    yield "</svg>"
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One dot in each group, None where there is none."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+def draw_dots(title: str, *, groups: Sequence[str], rows: Sequence[Dots]) -> str:
+    """A line for each group with up to four dots, on a scale where each step is ten times the one before."""
+    return "\n".join(_dot_elements(title, groups, rows)) + "\n"
+
+
+def _dot_elements(title: str, groups: Sequence[str], rows: Sequence[Dots]) -> Iterator[str]:
+    height = TOP + len(groups) * LINE + BOTTOM
+    known = [value for row in rows for value in row.values if value]
+    least, most = floor(log10(min(known))), ceil(log10(max(known)))
+    scale = (WIDTH - WIDE_NAMES - RIGHT) / (most - least)
+    yield from _beginning(title, height, GROUP_GAP)
+    for power in range(least, most + 1):
+        x = round(WIDE_NAMES + (power - least) * scale, 1)
+        yield f'<path class="grid" d="M{x} {TOP}V{height - BOTTOM}"/>'
+        yield f'<text x="{x}" y="{height - BOTTOM + 18}" text-anchor="middle">{10**power:,g}</text>'
+    for place, group in enumerate(groups):
+        yield f'<text class="small" x="{WIDE_NAMES - 12}" y="{TOP + (place + 0.5) * LINE + 4}" text-anchor="end">{escape(group)}</text>'
+    for number, (look, row) in enumerate(zip(LOOKS, rows, strict=False)):
+        x = GROUP_GAP + number * (WIDTH - GROUP_GAP) // 4
+        yield f'<circle class="dot-{look}" cx="{x + 5}" cy="{height - 16}" r="5"/>'
+        yield f'<text x="{x + 16}" y="{height - 12}">{escape(row.name)}</text>'
+        for place, value in enumerate(row.values):
+            if value:
+                x_of = round(WIDE_NAMES + (log10(value) - least) * scale, 1)
+                yield f'<circle class="dot-{look}" cx="{x_of}" cy="{TOP + (place + 0.5) * LINE}" r="5"/>'
     yield "</svg>"
 
 

@@ -6,13 +6,14 @@ the sheet read, the preview rendered, channels enrolled, history written, the se
 over people only: no page, no channel.
 """
 
+import argparse
 import csv
 import io
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +44,18 @@ def main() -> dict[str, Any]:
     }
     _show(result)
     return result
+
+
+def look(arguments: Sequence[str]) -> None:
+    """A quick look at ours alone: the peer takes a quarter of an hour."""
+    parser = argparse.ArgumentParser(prog="python -m bench imports", description="Nothing is written to bench/results/.")
+    parser.add_argument("--ours", action="store_true", required=True, help="leave out django-import-export's plain resource")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="default: 1")
+    rounds = parser.parse_args(arguments).rounds
+    server = start_postgres()
+    done = [_measure(server, "ours", f"ours-{number}") for number in range(rounds)]
+    ours = {sheet: _medians([one[sheet] for one in done]) for sheet in SHEETS}
+    _show({"machine": machine("Django", "psycopg"), "ways": {"ours": ours}, "targets": _targets(ours)})
 
 
 def import_ours(sheet: bytes) -> Iterator[tuple[str, Callable[[], int]]]:
@@ -176,13 +189,14 @@ def _targets(ours: dict[str, dict[str, float]]) -> dict[str, bool]:
 
 def _show(result: dict[str, Any]) -> None:
     show_machine(result)
-    print(f"{'sheet':>8} {'step':>8} {'ours s':>8} {'peer s':>8} {'ours queries':>13} {'peer queries':>13} {'page KB':>8}")
-    ours, peer = result["ways"]["ours"], result["ways"]["peer"]
+    ways = result["ways"]
+    columns = (*(f"{way} s" for way in ways), *(f"{way} queries" for way in ways))
+    print(f"{'sheet':>8} {'step':>8} " + " ".join(f"{column:>13}" for column in columns) + f" {'page KB':>8}")
     for sheet in SHEETS:
         for step in STEPS:
-            seconds = " ".join(f"{way[sheet][f'{step}_seconds']:8.2f}" for way in (ours, peer))
-            queries = " ".join(f"{way[sheet][f'{step}_queries']:13,.0f}" for way in (ours, peer))
-            page = f"{ours[sheet]['preview_bytes'] / 1000:8.0f}" if step == "preview" else ""
+            seconds = " ".join(f"{found[sheet][f'{step}_seconds']:13.2f}" for found in ways.values())
+            queries = " ".join(f"{found[sheet][f'{step}_queries']:13,.0f}" for found in ways.values())
+            page = f"{ways['ours'][sheet]['preview_bytes'] / 1000:8.0f}" if step == "preview" else ""
             print(f"{sheet:>8} {step:>8} {seconds} {queries} {page}")
     show_targets(result)
 

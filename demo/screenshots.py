@@ -34,6 +34,7 @@ LISTS = {
     "videos": "videos/video/",
     "failed": "videos/video/?status__exact=failed",
     "sessions": "ingestion/downloadsession/",
+    "operations": "ingestion/operation/",
     "scans": "ingestion/scan/",
     "attempts": "ingestion/attempt/",
     "errors": "errors/",
@@ -54,6 +55,7 @@ FIRST_OF = {  # the page of the first row of a list
     "video": "videos/video/?status__exact=stored",
     "failed-video": "videos/video/?status__exact=unavailable",
     "session": "ingestion/downloadsession/",
+    "operation": "ingestion/operation/",
     "attempt": "ingestion/attempt/",
     "limits-form": "ingestion/limits/",
     "group": "auth/group/",
@@ -73,6 +75,7 @@ def main() -> None:
             page = browser.new_page()
             _log_in(page, site, password)
             _await_videos(page, site)
+            _operate(page, site)
             pages = _pages(page, site)
             for look, page in _looks(browser):
                 _shoot_all(page, site, password, pages, look)
@@ -92,6 +95,8 @@ def _shoot_all(page: Page, site: str, password: str, pages: dict[str, str], look
     for name, path in pages.items():
         _shoot(page, site + path, f"{name}-{look}")
     _preview(page, site, f"preview-{look}")
+    _ask(page, site, "videos/video/?status__exact=pending", "cancel")
+    _save(page, f"question-{look}")
     page.remove_listener("console", _complain)  # a browser complains of these by itself
     _shoot(page, f"{site}nowhere/", f"not-found-{look}")
     _shoot(page, f"{site}videos/video/add/", f"not-allowed-{look}")
@@ -144,6 +149,22 @@ def _await_videos(page: Page, site: str) -> None:
         if page.locator("#result_list tbody tr").count() >= ENOUGH_STORED:
             return
         time.sleep(2)
+
+
+def _ask(page: Page, site: str, path: str, action: str) -> None:
+    """Choose all rows of a list's page and an action, up to its question."""
+    page.goto(site + path)
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option(action)
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("dialog").wait_for()
+
+
+def _operate(page: Page, site: str) -> None:
+    """So that there is an operation to look at."""
+    _ask(page, site, "videos/video/?status__exact=pending", "prioritise")
+    page.get_by_role("dialog").get_by_role("button", name="Go first").click()
+    page.get_by_text("will go first").wait_for()
 
 
 def _pages(page: Page, site: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ class CheapListMixin:
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
+    list_per_page = 25
 
     def get_actions(self, request: HttpRequest) -> dict:
         """Without deletion of many at once, which would first load all that hangs on them."""

@@ -93,6 +93,7 @@ class Channel(models.Model):
             models.UniqueConstraint(fields=["canonical_url"], name="channel_canonical_url"),
             models.UniqueConstraint(fields=["external_id"], condition=Q(external_id__gt=""), name="channel_external_id"),
         ]
+        indexes = [models.Index(fields=["title", "id"], name="channel_title")]
 
     def __str__(self):
         return self.title or self.canonical_url

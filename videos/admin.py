@@ -76,7 +76,7 @@ class ReadOnlyAdmin(WidePages, TellsCounts, ModelAdmin):
     paginator = BigTablePaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
+    list_per_page = 25
     list_filter_submit = True
     list_fullwidth = True
     sortable_by: ClassVar = ()

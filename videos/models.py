@@ -40,7 +40,7 @@ class Video(models.Model):
     extractor = models.CharField(max_length=40, db_default="youtube", default="youtube")
     external_id = models.CharField("YouTube id", max_length=64)
     person = models.ForeignKey(Person, models.PROTECT, related_name="videos", db_index=False)
-    channel = models.ForeignKey(Channel, models.PROTECT, related_name="videos")
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="videos", db_index=False)
     # the session this video is worked for; named by string, the one relation that points up the house
     session = models.ForeignKey("ingestion.DownloadSession", models.SET_NULL, null=True, blank=True, related_name="videos", db_index=False)
 
@@ -111,6 +111,7 @@ class Video(models.Model):
             models.Index(F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_newest"),
             models.Index("status", F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_status_newest"),
             models.Index("person", F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_person_newest"),
+            models.Index("channel", F("upload_date").desc(nulls_last=True), F("id").desc(), name="video_channel_newest"),
             models.Index("session", "status", name="video_session_status"),
             models.Index(
                 "channel",
@@ -122,7 +123,14 @@ class Video(models.Model):
                 name="video_by_turn",
             ),
             models.Index(fields=["channel", "id"], condition=Q(status="downloading"), name="video_downloading"),
-            models.Index(fields=["error_kind"], condition=Q(error_kind__gt=""), name="video_error_kind"),
+            models.Index(fields=["session", "channel"], condition=Q(status="pending") & ~Q(wanted="run"), name="video_held"),
+            models.Index(
+                "error_kind",
+                F("upload_date").desc(nulls_last=True),
+                F("id").desc(),
+                condition=Q(error_kind__gt=""),
+                name="video_error_newest",
+            ),
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="video_stored_at"),
             models.Index(fields=["checksum"], condition=Q(status="stored"), name="video_checksum"),
             models.Index(fields=["file_size"], condition=Q(status="stored"), name="video_file_size"),
@@ -267,6 +275,7 @@ class VideoTally(models.Model):
         indexes = [
             models.Index(fields=["person_id"], name="tally_person"),
             models.Index(fields=["channel_id"], name="tally_channel"),
+            models.Index(F("bytes").desc(), condition=Q(channel_id=None, person_id__isnull=False), name="tally_largest"),
             models.Index(fields=["session_id"], condition=Q(session_id__isnull=False), name="tally_session"),
             models.Index(fields=["id"], condition=Q(is_folded=False), name="tally_fresh"),
             models.Index(fields=["person_id"], condition=Q(channel_id__isnull=True), name="tally_total"),

@@ -73,19 +73,35 @@ FROM videos_videotally WHERE is_folded GROUP BY GROUPING SETS ((status, error_ki
 HAVING sum(videos) <> 0 OR sum(bytes) <> 0
 """
 
+# The largest are among the first by their totals, of which as many more are looked at as may have changed since
 ARCHIVE = """
-WITH t AS MATERIALIZED (
-    SELECT person_id, status, error_kind, videos, bytes FROM videos_videotally
-    WHERE channel_id IS NULL AND (%(people)s > 0 OR person_id IS NULL)
-    UNION ALL
-    SELECT person_id, coalesce(status, ''), coalesce(error_kind, ''), sum(videos), sum(bytes)
+WITH fresh AS MATERIALIZED (
+    SELECT person_id, coalesce(status, '') AS status, coalesce(error_kind, '') AS error_kind, sum(videos) AS videos, sum(bytes) AS bytes
     FROM videos_videotally WHERE NOT is_folded GROUP BY GROUPING SETS ((status, error_kind), (person_id))
+),
+changed AS (SELECT person_id, bytes FROM fresh WHERE person_id IS NOT NULL AND %(people)s > 0),
+first AS (
+    SELECT person_id, bytes FROM videos_videotally WHERE channel_id IS NULL AND person_id IS NOT NULL
+    ORDER BY bytes DESC LIMIT CASE %(people)s WHEN 0 THEN 0 ELSE %(people)s + (SELECT count(*) FROM changed) END
+),
+total AS (
+    SELECT status, error_kind, videos, bytes FROM videos_videotally WHERE channel_id IS NULL AND person_id IS NULL
+    UNION ALL
+    SELECT status, error_kind, videos, bytes FROM fresh WHERE person_id IS NULL
 )
-SELECT status, error_kind, NULL, NULL, sum(videos), sum(bytes) FROM t WHERE person_id IS NULL GROUP BY status, error_kind
+SELECT status, error_kind, NULL, NULL, sum(videos), sum(bytes) FROM total GROUP BY status, error_kind
 UNION ALL (
     SELECT NULL, NULL, largest.person_id, p.name, NULL, largest.bytes
     FROM (
-        SELECT person_id, sum(bytes) AS bytes FROM t WHERE person_id IS NOT NULL
+        SELECT person_id, sum(bytes) AS bytes FROM (
+            (
+                SELECT person_id, bytes FROM first
+                UNION
+                SELECT t.person_id, t.bytes FROM videos_videotally t JOIN changed USING (person_id) WHERE t.channel_id IS NULL
+            )
+            UNION ALL
+            SELECT person_id, bytes FROM changed
+        ) known
         GROUP BY person_id HAVING sum(bytes) > 0 ORDER BY 2 DESC, 1 LIMIT %(people)s
     ) largest JOIN people_person p ON p.id = largest.person_id
     ORDER BY largest.bytes DESC, largest.person_id

@@ -164,8 +164,7 @@ class ChannelPage(ArchivePage):
         return tally
 
     def newest_of(self, row):
-        """By way of the person, whose index has them in order; a channel's videos are always its person's."""
-        return Video.objects.filter(person=row.person_id, channel=row)
+        return Video.objects.filter(channel=row)
 
     @display(description="state")
     def now(self, channel):

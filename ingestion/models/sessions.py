@@ -88,7 +88,10 @@ class Scan(models.Model):
             models.UniqueConstraint(fields=["session", "channel"], name="scan_once_per_session"),
             models.CheckConstraint(condition=~Q(state="failed") | Q(error_kind__gt=""), name="scan_failed_has_error_kind"),
         ]
-        indexes = [models.Index(fields=["next_attempt_at", "id"], condition=Q(state__in=["pending", "running"]), name="scan_open")]
+        indexes = [
+            models.Index(fields=["next_attempt_at", "id"], condition=Q(state__in=["pending", "running"]), name="scan_open"),
+            models.Index("state", models.F("id").desc(), name="scan_state_newest"),
+        ]
 
     def __str__(self):
         return f"Scan {self.pk} of {self.channel}"
@@ -133,6 +136,8 @@ class Attempt(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index("error_kind", models.F("id").desc(), condition=Q(error_kind__gt=""), name="attempt_error_kind"),
+            models.Index("outcome", models.F("id").desc(), condition=~Q(outcome__in=["", "stored"]), name="attempt_outcome_newest"),
+            models.Index("way", models.F("id").desc(), condition=Q(way__in=["convert", "tracks", "spool"]), name="attempt_way_newest"),
             models.Index(fields=["id"], condition=Q(outcome=""), name="attempt_running"),
             models.Index(fields=["video"], condition=Q(upload__isnull=False) & ~Q(outcome="stored"), name="attempt_begun_upload"),
         ]

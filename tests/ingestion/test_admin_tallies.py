@@ -47,14 +47,14 @@ def test_numbers_of_two_states_lead_to_all_videos_of_the_row(admin_client, model
 
 
 @LISTS
-def test_a_list_costs_the_same_for_2_and_30_rows(admin_client, model, parameter):
+def test_a_list_costs_the_same_for_2_and_24_rows(admin_client, model, parameter):
     for _ in range(2):
         make_video(status="stored")
     admin_client.get(list_of(model))
     with CaptureQueriesContext(connection) as few:
         admin_client.get(list_of(model))
-    for _ in range(28):
+    for _ in range(22):
         make_video(status="failed")
     with CaptureQueriesContext(connection) as many:
-        assert len(admin_client.get(list_of(model)).context["cl"].result_list) == 30
+        assert len(admin_client.get(list_of(model)).context["cl"].result_list) == 24
     assert len(few) == len(many) <= 10

@@ -168,3 +168,18 @@ def test_any_text_is_understood_for_good_or_refused_in_words(text):
     else:
         assert url.canonical.startswith(f"{SITE}/")
         assert parse_channel_url(url.canonical) == url
+
+
+@given(st.text(alphabet="aZ0_.-", min_size=1, max_size=12))
+def test_a_plain_handle_is_read_as_one_that_has_to_be_taken_apart(name):
+    """`//youtube.com` in front and a folder behind go the long way."""
+
+    def read(text: str) -> ChannelUrl | str:
+        try:
+            return parse_channel_url(text)
+        except ChannelUrlError as exc:
+            return str(exc)
+
+    long_way = read(f"//youtube.com/@{name}/videos")
+    short_ways = (f"@{name}", f"youtube.com/@{name}", f"http://m.youtube.com/@{name}", f"https://www.youtube.com/@{name}")
+    assert {read(text) for text in short_ways} == {long_way}
