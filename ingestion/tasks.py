@@ -74,6 +74,7 @@ def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
             return _take_all(take_one, queue)
         except SetupError as failure:
             chores.put_off()  # else somebody is woken up for them again and again
+            operations.put_off(failure)
             _stop_sessions(failure)
     except DATABASE_AWAY as exc:
         logger.warning("the database did not answer: %s", exc)
@@ -85,7 +86,7 @@ def _drain(take_one: Callable[[_Desk], bool], queue: str) -> int:
 
 def _take_all(take_one: Callable[[_Desk], bool], queue: str) -> int:
     done, end = 0, time.monotonic() + SLICE_SECONDS
-    while not is_stopping() and (_operate_one(_desk(os.getpid())) or take_one(_desk(os.getpid()))):
+    while not is_stopping() and (_operate_one() or take_one(_desk(os.getpid()))):
         done += 1
         if time.monotonic() > end:
             dispatch.ring(queue)
@@ -103,17 +104,22 @@ def _stop_sessions(failure: SetupError) -> None:
     leases.pause_sessions(running.values_list("pk", flat=True), failure.message)
 
 
-def _operate_one(desk: _Desk, *, examines: bool = False) -> bool:
-    """A piece of what staff asked to be done to many rows. They wait for it, so it goes before all else, unless it reads the
-    storage: that is done when there is nothing else to do."""
-    piece = operations.next_piece(examines=examines)
+def _operate_one(desk: _Desk | None = None) -> bool:
+    """A piece of what staff asked to be done to many rows. They wait for it, so it goes before all else, whether the set-up is
+    right or not; with a desk, of what reads the storage: that is done when there is nothing else to do."""
+    piece = operations.next_piece(examines=desk is not None)
     if piece is None:
         return False
     with LeaseKeeper(partial(operations.renew_piece, piece), name=f"operation-{piece.operation_id}", shutting_down=is_stopping) as keeper:
         try:
-            operations.work_piece(piece, store=desk.store, check=keeper.check)
+            operations.work_piece(piece, store=desk and desk.store, check=keeper.check)
         except Stopped:
             insist(operations.put_piece_back, piece)
+        except DATABASE_AWAY:
+            raise
+        except Exception as exc:  # what is wrong with one piece must be recorded, or it is tried for ever
+            logger.exception("an unforeseen error in an operation", extra={"operation": piece.operation_id})
+            insist(operations.note_failure, piece, f"{type(exc).__name__}: {exc}")
     return True
 
 
@@ -133,7 +139,7 @@ def _download_one(desk: _Desk) -> bool:
 
 
 def _scan_or_complete(desk: _Desk) -> bool:
-    has_worked = _scan_one(desk) or _complete_one(desk) or _operate_one(desk, examines=True)
+    has_worked = _scan_one(desk) or _complete_one(desk) or _operate_one(desk)
     desk.tidy()
     return has_worked
 

@@ -105,7 +105,7 @@ def tell(request: HttpRequest, operation: Operation) -> None:
     operation.refresh_from_db()
     verb = operations.find_verb(operation.model, operation.verb)
     if operation.state == Operation.State.RUNNING:
-        sentence, link, level = f"{words.title(operation)} is under way in the background.", "See how far it is", messages.INFO
+        sentence, link, level = f"Under way in the background: {words.title(operation)}.", "See how far it is", messages.INFO
     else:
         sentence, link = words.outcome(operation, verb), "Look at it, or undo it" if operations.undoable(operation) else "Look at it"
         level = messages.SUCCESS if operation.changed or operation.counts else messages.WARNING

@@ -12,15 +12,16 @@ from django.utils.timesince import timesince
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from ingestion import budget, schedule, steering
-from ingestion.admin.bulk_actions import cancel_warning
+from ingestion import budget, operations, schedule, steering
+from ingestion.admin.bulk_actions import cancel_warning, tell
 from ingestion.admin.kinds import MEANINGS, meaning_with_link
 from ingestion.admin.limits_form import LimitsForm
 from ingestion.admin.page_actions import PageActions
 from ingestion.admin.windows import WindowInline
-from ingestion.models import Budget, Limits, Scan, Worker
+from ingestion.models import Budget, DownloadSession, Limits, Scan, Worker
+from ingestion.operations import MOST_VIDEOS_AT_ONCE, find_verb
 from ingestion.operations.steered import given_up, running
-from ingestion.operations.words import also
+from ingestion.operations.words import also, title
 from ingestion.roster import ALIVE, SUPERVISOR
 from ingestion.steering import Everything, Steered
 from videos.admin import PlainChangeList, ReadOnlyAdmin, WidePages
@@ -116,6 +117,14 @@ class LimitsAdmin(WidePages, PageActions, ModelAdmin):
         self._cancel(request, now=True)
 
     def _cancel(self, request, *, now):
+        """Of a large archive it is given up in the background, session by session; all of them are held at once."""
+        if capped_count(Video.objects.unfinished(), MOST_VIDEOS_AT_ONCE + 1) > MOST_VIDEOS_AT_ONCE:
+            verb = find_verb(DownloadSession, "cancel_now" if now else "cancel")
+            if operation := operations.ask(verb, DownloadSession.objects.all(), request.user):
+                operations.begin(operation)
+                self.log_change(request, Limits.row(), title(operation))
+                tell(request, operation)
+                return
         done = steering.cancel(Everything(), now=now, reason=f"Cancelled by {request.user}.")
         if not (counts := +given_up(done)) and not done.changed:
             self.message_user(request, "There was nothing to cancel.", messages.WARNING)

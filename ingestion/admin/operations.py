@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -16,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.views.decorators.http import require_POST, require_safe
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
 from ingestion import operations
@@ -36,24 +37,41 @@ NO_WORKER = "No worker is running: it goes on when one is started, with: manage.
 GONE = "This was not begun within a day, and is forgotten. Choose the rows again."
 
 
+class AskerFilter(DropdownFilter):
+    """By who asked for it; of those who ever did."""
+
+    title = "asked by"
+    parameter_name = "asked_by"
+
+    def lookups(self, request, model_admin):
+        asked = Operation.objects.exclude(state=State.ASKED).order_by().values("created_by")
+        return [(str(user.pk), str(user)) for user in get_user_model().objects.filter(pk__in=asked).order_by("username")]
+
+    def queryset(self, request, queryset):
+        known = {value for value, _ in self.lookup_choices}
+        return queryset.filter(created_by=self.value()) if self.value() in known else queryset
+
+
 @admin.register(Operation)
 class OperationAdmin(ReadOnlyAdmin):
     list_display = ("name", "status", "how_far", "what_came", "asked_by", "asked")
     list_select_related = ("created_by",)
-    list_filter = (("state", ChoicesDropdownFilter), ("created_by", AutocompleteSelectFilter))
+    list_filter = (("state", ChoicesDropdownFilter), AskerFilter)
     list_per_page = 25
     change_form_outer_before_template = "admin/operation.html"
-    readonly_fields = ("status", "asked_by", "asked", "began", "ended", "found")
+    readonly_fields = ("status", "asked_by", "asked", "began", "ended", "was_stopped_by", "was_undone_by", "found")
 
     def get_queryset(self, request):
         """What nobody has agreed to is no operation yet."""
         rows = super().get_queryset(request)
-        return rows.exclude(state=State.ASKED) if request.resolver_match.url_name.endswith("_changelist") else rows
+        is_list = request.resolver_match.url_name.endswith("_changelist")
+        return rows.exclude(state=State.ASKED).defer("notes") if is_list else rows
 
     def get_fieldsets(self, request, obj=None):
         times = ("began", "ended") if obj.began_at else ()
+        ended_by = [name for name, user in (("was_stopped_by", obj.stopped_by_id), ("was_undone_by", obj.undone_by_id)) if user]
         return [
-            (None, {"fields": (("status", "asked_by"), ("asked", *times))}),
+            (None, {"fields": (("status", "asked_by"), ("asked", *times), *ended_by)}),
             *([("What it found and made", {"fields": ("found",)})] if obj.notes else []),
         ]
 
@@ -74,6 +92,8 @@ class OperationAdmin(ReadOnlyAdmin):
     def _offers(self, request: HttpRequest, obj: Operation, verb: Verb) -> dict[str, Any]:
         """What this user can do about it by now."""
         if obj.state == State.ASKED:
+            if obj.created_by_id not in (None, request.user.pk):
+                return {}
             at_once = operations.is_small(obj)
             asked = {"question": words.question(obj, verb), "warning": words.warning(obj, verb, at_once=at_once), "yes": verb.button}
             return {"asked": asked, "back": list_of(obj)}
@@ -87,6 +107,8 @@ class OperationAdmin(ReadOnlyAdmin):
     def begin(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Do what was asked. A second time, as by a double click, nothing more happens."""
         operation = self._open(request, pk)
+        if operation.created_by_id not in (None, request.user.pk):
+            raise PermissionDenied  # else the record would name somebody else
         if operations.begin(operation):
             tell(request, operation)
         else:
@@ -97,7 +119,7 @@ class OperationAdmin(ReadOnlyAdmin):
     @method_decorator(require_POST)
     def stop(self, request: HttpRequest, pk: int) -> HttpResponse:
         operation = self._open(request, pk)
-        if operations.stop(operation):
+        if operations.stop(operation, request.user):
             self.message_user(request, "Stopped. What was done already stays so.", messages.SUCCESS)
         else:
             self.message_user(request, "It was over already.", messages.WARNING)
@@ -106,7 +128,7 @@ class OperationAdmin(ReadOnlyAdmin):
     @method_decorator(require_POST)
     def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
         operation = self._open(request, pk)
-        if operations.undo(operation):
+        if operations.undo(operation, request.user):
             operation.refresh_from_db()
             is_over = operation.state == State.UNDONE
             self.message_user(request, words.undone(operation) if is_over else "It is being undone.", messages.SUCCESS)
@@ -129,7 +151,7 @@ class OperationAdmin(ReadOnlyAdmin):
         return operation
 
     def _get(self, pk: int) -> Operation:
-        operation = Operation.objects.filter(pk=pk).first()
+        operation = Operation.objects.filter(pk=pk).defer("notes").first()
         if operation is None:
             raise Http404(GONE)
         return operation
@@ -166,6 +188,14 @@ class OperationAdmin(ReadOnlyAdmin):
     @display(description="ended")
     def ended(self, operation):
         return moment(operation.finished_at) if operation.finished_at else NOTHING
+
+    @display(description="stopped by")
+    def was_stopped_by(self, operation):
+        return operation.stopped_by
+
+    @display(description="undone by")
+    def was_undone_by(self, operation):
+        return operation.undone_by
 
     @display(description="by row")
     def found(self, operation):

@@ -54,6 +54,18 @@ class Migration(migrations.Migration):
                         blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
+                (
+                    "stopped_by",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "undone_by",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
                 "ordering": ["-id"],
@@ -73,6 +85,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("before", models.JSONField(db_default={}, default=dict)),
+                ("failures", models.PositiveSmallIntegerField(db_default=0, default=0, help_text="How often it was tried in vain.")),
                 ("claim_id", models.UUIDField(null=True)),
                 ("lease_expires_at", models.DateTimeField(null=True)),
                 (

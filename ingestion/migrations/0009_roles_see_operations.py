@@ -7,7 +7,7 @@ ROLES = ("Viewer", "Operator", "Administrator")
 
 
 def grant(apps, schema_editor):
-    """To the groups that there are; Django makes permissions only after all migrations."""
+    """To the groups that see the sessions: another of such a name is staff's own. Django makes permissions after all migrations."""
     database = schema_editor.connection.alias
     app = apps.get_app_config("ingestion")
     module = getattr(app, "models_module", None)
@@ -16,7 +16,8 @@ def grant(apps, schema_editor):
     app.models_module = module
     permissions = apps.get_model("auth", "Permission").objects.using(database)
     view = permissions.get(content_type__app_label="ingestion", codename="view_operation")
-    for group in apps.get_model("auth", "Group").objects.using(database).filter(name__in=ROLES):
+    see_sessions = {"permissions__codename": "view_downloadsession", "permissions__content_type__app_label": "ingestion"}
+    for group in apps.get_model("auth", "Group").objects.using(database).filter(name__in=ROLES, **see_sessions):
         group.permissions.add(view)
 
 

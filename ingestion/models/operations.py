@@ -59,6 +59,8 @@ class Operation(models.Model):
     waits_for = models.TextField(blank=True, db_default="", default="", help_text="What keeps its workers from going on.")
     not_before = models.DateTimeField(null=True, blank=True, help_text="When they look again.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    stopped_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     began_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -78,7 +80,8 @@ class OperationPiece(models.Model):
     """Rows of an operation that are worked together, in one transaction: all of a piece happens, or nothing.
 
     It is worked while it is `todo`, and once more when a `done` one is undone. Its claim is for work that takes longer than
-    a transaction should. `before` tells for each row that was changed what is put back: {id: {column: [before, after]}}.
+    a transaction should. `before` tells for each row that was changed what is put back: {id: {column: [before, after]}}. One that
+    fails again and again is set aside: it counts as worked, and a note tells why.
     """
 
     class State(models.TextChoices):
@@ -91,6 +94,7 @@ class OperationPiece(models.Model):
     rows = ArrayField(models.BigIntegerField())
     state = models.CharField(max_length=6, choices=State, db_default=State.TODO, default=State.TODO)
     before = models.JSONField(default=dict, db_default={})
+    failures = models.PositiveSmallIntegerField(db_default=0, default=0, help_text="How often it was tried in vain.")
     claim_id = models.UUIDField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
 

@@ -15,10 +15,8 @@ from ingestion.models.operations import BUSY
 from ingestion.operations.verb import Verb
 
 State, PieceState = Operation.State, OperationPiece.State
-PIECE = 500
-"""Rows that are changed in one transaction: a moment's work."""
-EXAMINED = 20
-"""Videos that are read in a row by one worker."""
+AT_A_TIME = 500
+"""Rows that are written by one statement of an undo."""
 Before = dict[str, dict[str, tuple[Any, Any]]]
 
 CUT = """
@@ -31,7 +29,7 @@ GROUP BY place / %s
 
 def cut(operation: Operation, rows: QuerySet[Any], verb: Verb) -> int:
     """Write down which rows the operation is about, as one statement sees them; returns how many."""
-    size = EXAMINED if verb.examines else PIECE
+    size = verb.rows_of_a_piece
     wanted, values = rows.order_by().values("pk").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(CUT.format(rows=wanted), [operation.pk, size, *values, size])
@@ -77,9 +75,9 @@ def look(rows: QuerySet[Any], columns: Sequence[str]) -> dict[int, dict[str, Any
 
 
 def differences(before: Mapping[int, Mapping[str, Any]], after: Mapping[int, Mapping[str, Any]]) -> Before:
-    """What has changed between two looks, as JSON can hold it."""
-    changed = {pk: {name: (was, after[pk][name]) for name, was in row.items() if was != after[pk][name]} for pk, row in before.items()}
-    return {str(pk): {name: tuple(map(_plain, pair)) for name, pair in row.items()} for pk, row in changed.items() if row}
+    """All columns of the rows that have changed between two looks, as JSON can hold them."""
+    changed = {pk: row for pk, row in before.items() if row != after[pk]}
+    return {str(pk): {name: (_plain(was), _plain(after[pk][name])) for name, was in row.items()} for pk, row in changed.items()}
 
 
 def put_back(model: type[Model], before: Before) -> int:
@@ -87,7 +85,7 @@ def put_back(model: type[Model], before: Before) -> int:
     columns = sorted({name for row in before.values() for name in row})
     locked = model._default_manager.filter(pk__in=map(int, before)).order_by("pk").select_for_update(no_key=True, of=("self",))
     rows = [row for row in locked.only(*columns) if _restore(row, before[str(row.pk)])]
-    model._default_manager.bulk_update(rows, columns, batch_size=PIECE) if rows else None
+    model._default_manager.bulk_update(rows, columns, batch_size=AT_A_TIME) if rows else None
     return len(rows)
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from ingestion import steering
 from ingestion.models import DownloadSession, Scan
-from ingestion.operations.verb import HOLD, VIDEOS, Asker, Filter, Result, Verb, Work
+from ingestion.operations.verb import HOLD, VIDEOS, Asker, Check, Filter, Result, Verb, Work
 from ingestion.steering import Channels, Scope, Sessions, Steered, Videos
 from people.models import Channel
 from videos.models import Asset, Video
@@ -22,10 +22,14 @@ OPEN_SCANS = (Scan.State.PENDING, Scan.State.RUNNING)
 SCOPES: Mapping[type[Model], Callable[[QuerySet[Any]], Scope]] = {Video: Videos, Channel: Channels, DownloadSession: Sessions}
 
 
+BATCH = 2000
+"""Videos of a channel or session that are changed in one transaction: claims wait for no more than that."""
+
+
 def _pause(*, now: bool) -> Work:
-    def work(rows: QuerySet[Any], asker: Asker) -> Result:
+    def work(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
         scope = SCOPES[rows.model](rows)
-        done = steering.pause(scope, now=now, reason=f"Paused by {asker}.")
+        done = steering.pause(scope, now=now, reason=_by("Paused", asker))
         counts = Counter(changed=done.changed, stopped=done.stopped)
         return Result(counts if now or not done.changed else counts + running(scope))
 
@@ -33,28 +37,55 @@ def _pause(*, now: bool) -> Work:
 
 
 def _cancel(*, now: bool) -> Work:
-    def work(rows: QuerySet[Any], asker: Asker) -> Result:
-        scope, number = SCOPES[rows.model](rows), rows.count()
-        done = steering.cancel(scope, now=now, reason=f"Cancelled by {asker}.")
-        counts = Counter(stopped=done.stopped) + given_up(done)
+    def work(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
+        scope, counts = SCOPES[rows.model](rows), Counter(changed=rows.count())
+        if rows.model is not Video:
+            pending = scope.videos().filter(status=Status.PENDING)
+            counts["given_up_videos"] = in_batches(pending, lambda videos: videos.cancel(), check)
+        done = steering.cancel(scope, now=now, reason=_by("Cancelled", asker))
+        counts += Counter(stopped=done.stopped) + given_up(done)
         if rows.model is Video:
-            counts["changed"] = counts.pop("given_up_videos", 0)
-        else:
-            counts["changed"] = number
+            del counts["given_up_videos"]
         return Result(counts if now else counts + running(scope))
 
     return work
 
 
-HELD = {Channel: [Channel.State.PAUSED], DownloadSession: [State.PAUSED, State.CANCELLED]}
-
-
-def _resume(rows: QuerySet[Any], asker: Asker) -> Result:
-    held = 0 if rows.model is Video else rows.filter(state__in=HELD[rows.model]).count()
-    done = steering.resume(SCOPES[rows.model](rows))
+def _resume(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
+    scope, counts = SCOPES[rows.model](rows), Counter(changed=rows.count())
+    if rows.model is DownloadSession:
+        given_up = Video.objects.cancelled().filter(session__in=rows.filter(state=State.CANCELLED).values("pk"))
+        in_batches(given_up, lambda videos: videos.retry(), check)
+    done = steering.resume(scope)
     if rows.model is Video:
         return Result(Counter(changed=done.videos, woken_assets=done.assets))
-    return Result(Counter(changed=held, woken_videos=done.videos, woken_assets=done.assets))
+    return Result(counts + Counter(woken_videos=done.videos, woken_assets=done.assets))
+
+
+def _hold(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
+    """Nothing more of a session is begun while it is being cancelled."""
+    steering.pause(SCOPES[rows.model](rows), now=False, reason=_by("Being cancelled", asker))
+    return Result(Counter())
+
+
+def _hold_now(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
+    steering.pause(SCOPES[rows.model](rows), now=True, reason=_by("Being cancelled", asker))
+    return Result(Counter())
+
+
+def in_batches(rows: QuerySet[Any], change: Callable[[QuerySet[Any]], int], check: Check) -> int:
+    """Change all rows of a filter that the change takes them out of. Returns how many."""
+    changed = 0
+    while pks := list(rows.order_by().values_list("pk", flat=True)[:BATCH]):
+        check()
+        changed += (step := change(rows.model._default_manager.filter(pk__in=pks)))
+        if not step:  # somebody else was quicker
+            break
+    return changed
+
+
+def _by(what: str, asker: Asker) -> str:
+    return f"{what} by {asker}." if asker else f"{what}."
 
 
 def given_up(done: Steered) -> Counter[str]:
@@ -82,18 +113,23 @@ class Steering:
     not_resumed: tuple[str, str]
     not_cancelled: tuple[str, str]
     gives_up: str
+    comes_back: str
     resumed: str = "will go on"
     paused_columns: tuple[str, ...] = ("state",)
     resumed_columns: tuple[str, ...] = ()
     cancelled_columns: tuple[str, ...] = ()
     cancels: str = VIDEOS
+    cancel_undo: str = ""
+    in_steps: bool = False
+    holds: bool = False
 
     def verbs(self) -> list[Verb]:
         drain, at_once = "What runs may finish.", "What runs is stopped within seconds, and begun again when it goes on."
-        gone = f"{self.gives_up} A retry brings back what was given up."
+        gone = f"{self.gives_up} {self.comes_back}"
         pause = {"done": "paused", "left": self.not_paused, "restored": self.paused_columns, "steers": True}
         cancel = {"done": "cancelled", "left": self.not_cancelled, "restored": self.cancelled_columns, "steers": True}
-        cancel |= {"fits": self.cancellable, "permission": self.cancels, "is_grave": True}
+        cancel |= {"fits": self.cancellable, "permission": self.cancels, "is_grave": True, "in_steps": self.in_steps}
+        cancel |= {"undo_words": self.cancel_undo}
         return [
             Verb(
                 "pause",
@@ -127,6 +163,7 @@ class Steering:
                 _resume,
                 restored=self.resumed_columns,
                 steers=True,
+                in_steps=self.in_steps,
             ),
             Verb(
                 "cancel",
@@ -135,6 +172,7 @@ class Steering:
                 "Cancel {rows}?",
                 f"{gone} {drain}",
                 work=_cancel(now=False),
+                hold=_hold if self.holds else None,
                 **cancel,
             ),
             Verb(
@@ -144,6 +182,7 @@ class Steering:
                 "Cancel {rows} at once?",
                 f"{gone} What runs is stopped within seconds.",
                 work=_cancel(now=True),
+                hold=_hold_now if self.holds else None,
                 **cancel,
             ),
         ]
@@ -164,6 +203,30 @@ def _cancellable(videos: VideoQuerySet) -> QuerySet[Video]:
     return videos.filter(going | Exists(WAITING_ASSETS))
 
 
+def _channels_that_wait(channels: QuerySet[Channel]) -> QuerySet[Channel]:
+    """Held back, or with something of theirs that waits for later."""
+    videos = Video.objects.filter(channel=OuterRef("pk")).waiting()
+    scans = Scan.objects.filter(channel=OuterRef("pk"), state__in=OPEN_SCANS, next_attempt_at__gt=Now())
+    assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING, next_attempt_at__gt=Now())
+    return channels.filter(Q(state=Channel.State.PAUSED) | Exists(videos) | Exists(scans) | Exists(assets))
+
+
+def _channels_at_work(channels: QuerySet[Channel]) -> QuerySet[Channel]:
+    """Not paused, or with something that runs on though they are."""
+    videos = Video.objects.filter(channel=OuterRef("pk"), status=Status.DOWNLOADING)
+    scans = Scan.objects.filter(channel=OuterRef("pk"), state=Scan.State.RUNNING)
+    assets = Asset.objects.filter(video__channel=OuterRef("pk")).in_work()
+    return channels.filter(~Q(state=Channel.State.PAUSED) | Exists(videos) | Exists(scans) | Exists(assets))
+
+
+def _sessions_that_wait(sessions: QuerySet[DownloadSession]) -> QuerySet[DownloadSession]:
+    videos = Video.objects.filter(session=OuterRef("pk")).waiting()
+    scans = Scan.objects.filter(session=OuterRef("pk"), state=Scan.State.PENDING, next_attempt_at__gt=Now())
+    assets = Asset.objects.filter(session=OuterRef("pk"), status=Asset.Status.PENDING, next_attempt_at__gt=Now())
+    waits = Q(state=State.RUNNING) & (Exists(videos) | Exists(scans) | Exists(assets))
+    return sessions.filter(Q(state__in=[State.PAUSED, State.CANCELLED]) | waits)
+
+
 def _owing(channels: QuerySet[Channel]) -> QuerySet[Channel]:
     """Those that something is to be done of."""
     videos = Video.objects.unfinished().filter(channel=OuterRef("pk"))
@@ -181,30 +244,37 @@ STEERED_VIDEOS = Steering(
     not_resumed=("it was not waiting", "they were not waiting"),
     not_cancelled=("it was over already", "they were over already"),
     gives_up="They are given up and not downloaded, nor are the assets that wait beside them.",
+    comes_back="A retry brings them back.",
+    cancel_undo="It can be undone for a week, but for what runs at this moment and for the assets.",
     resumed="will go on at once",
     paused_columns=("wanted",),
-    resumed_columns=("wanted", "next_attempt_at"),
+    resumed_columns=("status", "wanted", "next_attempt_at"),
     cancelled_columns=("status", "wanted", "error_kind", "error_message"),
     cancels=HOLD,
 )
 STEERED_CHANNELS = Steering(
     pausable=lambda channels: channels.exclude(state=Channel.State.PAUSED),
-    stoppable=lambda channels: channels,
-    resumable=lambda channels: channels,
+    stoppable=_channels_at_work,
+    resumable=_channels_that_wait,
     cancellable=_owing,
     not_paused=("it is paused already", "they are paused already"),
     not_resumed=("it was not paused", "they were not paused"),
     not_cancelled=("nothing of it was to be done", "nothing of them was to be done"),
     gives_up="All that they still owe is given up and not downloaded: videos, scans and assets.",
+    comes_back="A retry in the list of videos brings these back; a later look lists the channels again.",
+    in_steps=True,
 )
 STEERED_SESSIONS = Steering(
     pausable=lambda sessions: sessions.filter(state=State.RUNNING),
     stoppable=lambda sessions: sessions.filter(state__in=[State.RUNNING, State.PAUSED]),
-    resumable=lambda sessions: sessions.exclude(state=State.FINISHED),
+    resumable=_sessions_that_wait,
     cancellable=lambda sessions: sessions.filter(state__in=[State.RUNNING, State.PAUSED]),
     not_paused=("it was not running", "they were not running"),
     not_resumed=("it was neither paused nor cancelled", "they were neither paused nor cancelled"),
     not_cancelled=("it was over already", "they were over already"),
     gives_up="All that they still owe is given up and not downloaded: videos, scans and assets.",
+    comes_back="Resume brings all of it back.",
+    in_steps=True,
+    holds=True,
     paused_columns=("state", "state_reason"),
 )

@@ -26,8 +26,12 @@ class Result:
     notes: list[dict[str, Any]] = field(default_factory=list)
 
 
-Work = Callable[[QuerySet[Any], Asker], Result]
-"""Does it to a filter of rows for whoever asked, inside the transaction around."""
+Check = Callable[[], None]
+"""May raise, to stop what takes long."""
+Work = Callable[[QuerySet[Any], Asker, Check], Result]
+"""Does it to the rows of a piece that the verb still fits, for whoever asked."""
+PIECE = 500
+"""Rows that are changed in one transaction: a moment's work."""
 HOLD, VIDEOS = "change", "change_videos"
 """Permissions, as the admin of the rows checks them."""
 
@@ -37,8 +41,10 @@ class Verb:
     """`question` asks with {rows}, the number of those that `fits` finds; `warning` says what will happen to them, `left` why
     others are left alone (one of them, many of them). `noun` is what is counted where that is not the rows themselves.
 
-    `restored` are the columns that an undo puts back; without them there is no undo. `steers`: the limits are locked first,
-    as `steering` does it. `examines`: it reads the storage, and has no `work`.
+    `restored` are the columns that an undo puts back, and that must be as it left them; without them there is no undo.
+    `steers`: the limits are locked first, as `steering` does it. `in_steps`: behind one row may stand millions of videos, so its
+    work has transactions of its own, which may be done twice; `hold` is what is done of it while somebody waits. All other
+    work is done in the transaction that notes it. `examines`: it reads the storage, and has no `work`.
     """
 
     name: str
@@ -52,10 +58,18 @@ class Verb:
     work: Work | None = None
     permission: str = HOLD
     restored: tuple[str, ...] = ()
+    undo_words: str = "It can be undone for a week, where nothing else has changed meanwhile."
     noun: str = ""
     steers: bool = False
     is_grave: bool = False
     examines: bool = False
+    in_steps: bool = False
+    hold: Work | None = None
+
+    @property
+    def rows_of_a_piece(self) -> int:
+        """As many as a worker should go through before it looks what else there is to do."""
+        return 1 if self.examines or self.in_steps else PIECE
 
     @property
     def description(self) -> str:

@@ -9,8 +9,8 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from ingestion.api import look_again
 from ingestion.models import DownloadSession, Scan
-from ingestion.operations.steered import STEERED_CHANNELS, STEERED_SESSIONS, STEERED_VIDEOS
-from ingestion.operations.verb import VIDEOS, Asker, Filter, Result, Verb, Work, note
+from ingestion.operations.steered import STEERED_CHANNELS, STEERED_SESSIONS, STEERED_VIDEOS, in_batches
+from ingestion.operations.verb import VIDEOS, Asker, Check, Filter, Result, Verb, Work, note
 from people.models import Channel
 from videos.models import Asset, Video
 
@@ -25,7 +25,7 @@ NOTHING_FAILED = ("nothing of it failed", "nothing of them failed")
 def _changes(method: str, **values: Any) -> Work:
     """The work of a method of the rows' manager, which returns how many it changed."""
 
-    def work(rows: QuerySet[Any], asker: Asker) -> Result:
+    def work(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
         return Result(Counter(changed=getattr(rows, method)(**values)))
 
     return work
@@ -36,24 +36,24 @@ def _have_failed(model: type[Model], link: str) -> Filter:
     return lambda rows: rows.filter(Exists(model.objects.filter(**{link: OuterRef("pk")}, status="failed")))
 
 
-def _retry_assets(videos: QuerySet[Video], asker: Asker) -> Result:
+def _retry_assets(videos: QuerySet[Video], asker: Asker, check: Check) -> Result:
     return Result(Counter(changed=Asset.objects.filter(video__in=videos.order_by().values("pk")).retry()))
 
 
 def _retry_of_sessions(model: type[Video] | type[Asset]) -> Work:
-    """What failed of the sessions; those that were over go on."""
+    """What failed of the sessions, in steps; those that were over go on."""
 
-    def work(sessions: QuerySet[DownloadSession], asker: Asker) -> Result:
-        failed = model.objects.filter(session__in=sessions.order_by().values("pk"), status=model.Status.FAILED)
-        concerned = list(failed.order_by().values_list("session", flat=True).distinct())
-        tried = failed.retry()
+    def work(sessions: QuerySet[DownloadSession], asker: Asker, check: Check) -> Result:
+        concerned = list(sessions.values_list("pk", flat=True))
+        failed = model.objects.filter(session__in=concerned, status=model.Status.FAILED)
+        tried = in_batches(failed, lambda rows: rows.retry(), check)
         DownloadSession.objects.filter(pk__in=concerned, state=State.FINISHED).update(state=State.RUNNING, finished_at=None)
         return Result(Counter(changed=tried))
 
     return work
 
 
-def _look_again(channels: QuerySet[Channel], asker: Asker) -> Result:
+def _look_again(channels: QuerySet[Channel], asker: Asker, check: Check) -> Result:
     sessions = look_again(channels, user=asker)
     number = Scan.objects.filter(session__in=sessions).count()
     return Result(Counter(changed=number), [note(session, str(session)) for session in sessions])
@@ -98,7 +98,7 @@ OF_VIDEOS = (
         ("it is stored, being downloaded or skipped already", "they are stored, being downloaded or skipped already"),
         lambda videos: videos.skippable(),
         _changes("skip"),
-        restored=("status",),
+        restored=AFRESH,
     ),
     *STEERED_VIDEOS.verbs()[3:],
     Verb(
@@ -180,6 +180,7 @@ OF_SESSIONS = (
         _retry_of_sessions(Video),
         VIDEOS,
         noun="video",
+        in_steps=True,
     ),
     Verb(
         **RETRY_ASSETS,
@@ -188,6 +189,7 @@ OF_SESSIONS = (
         fits=_have_failed(Asset, "session"),
         work=_retry_of_sessions(Asset),
         permission=VIDEOS,
+        in_steps=True,
     ),
 )
 VERBS: Mapping[type[Model], Mapping[str, Verb]] = {

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from ingestion.audit import asset_name, compare
-from ingestion.errors import TransientError
+from ingestion.errors import ArchiveError, DeferredError
 from ingestion.operations.verb import Result, note
 from ingestion.store import Store
 from videos.models import Asset, Video
+
+REMEDY = "Store again downloads it anew."
 
 
 def verify(videos: Sequence[int], store: Store, check: Callable[[], None]) -> Result:
@@ -23,13 +25,19 @@ def verify(videos: Sequence[int], store: Store, check: Callable[[], None]) -> Re
 
 
 def _look_at(file: Video | Asset, store: Store, check: Callable[[], None]) -> Iterator[str]:
-    """Whole sentences."""
+    """Whole sentences. One object that the storage does not give, though it answers otherwise, is a finding as well."""
     name = "The video" if isinstance(file, Video) else f"The {asset_name('', file.kind, file.language, file.ext).removesuffix(' of ')}"
     if store.size(file.storage_key) is None:
-        yield f"{name} is not in the storage any more: there is no object {file.storage_key}."
+        yield f"{name} is not in the storage any more (there is no object {file.storage_key}). {REMEDY}"
         return
     recorded = (file.file_size, file.checksum, file.crc32)
     try:
-        yield from (f"{name}: {said}." for said in compare(store, file.storage_key, file.part_size, recorded, check=check))
-    except TransientError as exc:
-        yield f"{name} cannot be read: {exc.message}."
+        found = list(compare(store, file.storage_key, file.part_size, recorded, check=check))
+    except DeferredError:
+        raise
+    except ArchiveError as exc:
+        store.check()
+        yield f"{name} cannot be read: {exc.message}. Ask who looks after the storage."
+        return
+    if found:
+        yield f"{name} is not what was stored: {'; '.join(found)}. {REMEDY}"

@@ -11,7 +11,6 @@ from videos.cells import number_of
 
 State = Operation.State
 IN_BACKGROUND = "It is done in the background: a page shows how far it is."
-CAN_BE_UNDONE = "It can be undone for a week, where nothing else has changed meanwhile."
 
 
 def noun_of(operation: Operation) -> str:
@@ -34,7 +33,7 @@ def warning(operation: Operation, verb: Verb, *, at_once: bool) -> str:
     sentences = [verb.warning]
     if alone := operation.chosen - operation.total:
         sentences.append(f"Of the {operation.chosen:,} chosen {_left_alone(alone, verb)}")
-    sentences += [CAN_BE_UNDONE] if verb.restored else []
+    sentences += [verb.undo_words] if verb.restored else []
     sentences += [] if at_once else [IN_BACKGROUND]
     return " ".join(sentences)
 

@@ -101,7 +101,7 @@ def test_where_the_script_gets_no_answer_a_page_asks(signed_in, page: Page, live
 
 def test_a_large_one_is_watched_without_a_reload_and_undone(complaints, page: Page, live_server, monkeypatch):
     monkeypatch.setattr("ingestion.operations.PIECE", 2)
-    monkeypatch.setattr("ingestion.operations.pieces.PIECE", 2)
+    monkeypatch.setattr("ingestion.operations.verb.PIECE", 2)
     make_failed(4)
     page.goto(live_server.url + list_of(Video) + FAILED)
     page.locator("#action-toggle").check()

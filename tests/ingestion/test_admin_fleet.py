@@ -9,8 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from ingestion.models import Attempt, Budget, DownloadWindow, Limits, Worker
-from tests.factories import make_channel, make_scan, make_video
+from ingestion.models import Attempt, Budget, DownloadSession, DownloadWindow, Limits, Worker
+from ingestion.operations import next_piece, work_piece
+from tests.factories import make_channel, make_scan, make_session, make_video
 from tests.pages import choose, list_of, make_download, page_of, press, said, send, staff_with
 from videos.models import Video
 
@@ -146,6 +147,20 @@ def test_everything_is_cancelled(admin_client, action, running, stop):
 def test_nothing_is_cancelled_where_nothing_is_to_be_done(admin_client):
     make_video(status="stored")
     assert said(press(admin_client, "cancel_everything", Limits.row())) == ["There was nothing to cancel."]
+
+
+def test_of_a_large_archive_everything_is_held_at_once_and_cancelled_in_the_background(admin_client, monkeypatch):
+    monkeypatch.setattr("ingestion.admin.fleet.MOST_VIDEOS_AT_ONCE", 1)
+    monkeypatch.setattr("ingestion.operations.MOST_VIDEOS_AT_ONCE", 1)
+    sessions = [make_session(), make_session()]
+    for session in sessions:
+        make_video(session=session)
+    assert said(press(admin_client, "cancel_everything", Limits.row())) == ["Under way in the background: Cancel: 2 download sessions."]
+    assert set(DownloadSession.objects.values_list("state", "state_reason")) == {("paused", "Being cancelled by admin.")}
+    while piece := next_piece():
+        work_piece(piece)
+    assert set(DownloadSession.objects.values_list("state", flat=True)) == {"cancelled"}
+    assert set(Video.objects.values_list("status", flat=True)) == {"skipped"}
 
 
 def test_the_buttons_that_cancel_everything_ask_once_more(admin_client):

@@ -38,7 +38,7 @@ def failed() -> list[Video]:
 @pytest.fixture
 def pieces_of_two(monkeypatch):
     monkeypatch.setattr("ingestion.operations.PIECE", 2)
-    monkeypatch.setattr("ingestion.operations.pieces.PIECE", 2)
+    monkeypatch.setattr("ingestion.operations.verb.PIECE", 2)
 
 
 # --- the question
@@ -104,7 +104,7 @@ def test_a_large_one_shows_how_far_it_is(admin_client, failed, pieces_of_two):
     response = choose(admin_client, "retry", failed)
     operation = Operation.objects.get()
     assert response.url == page_of(operation)
-    assert said(response) == ["Retry: 3 videos is under way in the background."]
+    assert said(response) == ["Under way in the background: Retry: 3 videos."]
     work_piece(next_piece())
     values = admin_client.get(step("live", operation)).json()
     assert (values["state"], values["percent"], values["how_far"]) == ("running", 67, "2 of 3 videos")
@@ -162,6 +162,7 @@ def test_list_and_page_cost_the_same_for_any_number(admin_client, failed):
 
     choose(admin_client, "retry", failed)
     operation = Operation.objects.get()
+    admin_client.get(list_of(Operation))  # which shows the messages
     few = queries(list_of(Operation)), queries(page_of(operation))
     for _ in range(5):
         make_operation(state="done", total=2, chosen=2, handled=2, created_by=operation.created_by)
@@ -170,6 +171,31 @@ def test_list_and_page_cost_the_same_for_any_number(admin_client, failed):
 
 
 # --- who may
+
+
+def test_a_question_is_answered_by_who_was_asked_and_the_record_names_who_did_what(admin_client, client, failed, pieces_of_two):
+    send(admin_client, failed)
+    operation = Operation.objects.get()
+    client.force_login(staff_with("view_operation", "view_video", "change_video"))
+    assert client.post(step("begin", operation)).status_code == 403
+    assert f'action="{step("begin", operation)}"' not in client.get(page_of(operation)).text
+    admin_client.post(step("begin", operation))
+    work_piece(next_piece())
+    client.post(step("stop", operation))
+    client.post(step("undo", operation))
+    operation.refresh_from_db()
+    assert (operation.created_by.username, operation.stopped_by.username, operation.undone_by.username) == ("admin", "somebody", "somebody")
+    assert "undone by" in client.get(page_of(operation)).text.lower()
+
+
+def test_operations_are_filtered_by_who_asked(admin_client, client, failed):
+    choose(admin_client, "retry", failed)
+    client.force_login(staff_with("view_operation"))
+    asker = Operation.objects.get().created_by
+    page = client.get(list_of(Operation))
+    assert f'value="{asker.pk}"' in page.text
+    assert len(client.get(list_of(Operation), {"asked_by": asker.pk}).context["cl"].result_list) == 1
+    assert len(client.get(list_of(Operation), {"asked_by": "nonsense"}).context["cl"].result_list) == 1
 
 
 STEPS = ("begin", "stop", "undo")

@@ -146,7 +146,7 @@ PAGES = ["video", "channel", "person", "video_list", "channel_list", "person_lis
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_takes_few_queries_and_no_more_where_there_is_more(admin_client, page):
-    video = make_archive()
+    video, *_ = [make_archive() for _ in range(3)]
     rows = {"video": video, "channel": video.channel, "person": video.person, "session": video.session}
     scan, attempt = video.channel.scans.get(), video.tries.get()
     lists = {f"{name}_list": list_of(type(row)) for name, row in {**rows, "scan": scan, "attempt": attempt}.items()}
@@ -154,7 +154,7 @@ def test_a_page_takes_few_queries_and_no_more_where_there_is_more(admin_client, 
     admin_client.get(address)
     few = queries_of(admin_client, address)
     assert len(few) <= MOST_QUERIES, "\n".join(few)
-    for _ in range(3):
+    for _ in range(2):
         make_archive()
         make_video(channel=video.channel, session=video.session, status="failed")
         make_attempt(video=video)

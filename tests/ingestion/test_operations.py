@@ -1,10 +1,11 @@
 """Operations: fixed when they are asked for, done piece by piece, each piece once, and undone where nothing else has changed."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -12,7 +13,7 @@ from django.utils import timezone
 from ingestion import leases, operations, tasks
 from ingestion.errors import error
 from ingestion.models import DownloadSession, Operation, OperationPiece
-from ingestion.operations import ask, begin, find_verb, stop, undo, undoable, words
+from ingestion.operations import ask, begin, find_verb, stop, undo, undoable, words, working
 from ingestion.operations.verbs import VERBS
 from people.models import Channel
 from tests.factories import make_asset, make_channel, make_operation, make_scan, make_session, make_video
@@ -34,7 +35,7 @@ def user() -> User:
 def pieces_of_two(monkeypatch):
     """More than two rows are too many for a moment."""
     monkeypatch.setattr("ingestion.operations.PIECE", 2)
-    monkeypatch.setattr("ingestion.operations.pieces.PIECE", 2)
+    monkeypatch.setattr("ingestion.operations.verb.PIECE", 2)
 
 
 @pytest.fixture
@@ -310,7 +311,145 @@ def test_after_a_week_it_is_forgotten_what_rows_were_and_after_a_day_what_nobody
     assert Operation.objects.get() == operation
 
 
+def test_an_undo_that_would_break_what_the_database_demands_leaves_the_row_alone():
+    make_video(status="failed")
+    skipped = done("skip", Video.objects.all())
+    done("retry", Video.objects.all())
+    done("skip", Video.objects.all())
+    assert undo(skipped)
+    skipped.refresh_from_db()
+    assert (skipped.state, skipped.restored, statuses()) == ("undone", 0, ["skipped"])
+
+
+def test_an_undone_resume_leaves_alone_what_is_being_downloaded_by_now():
+    make_video(wanted="pause")
+    operation = done("resume", Video.objects.all())
+    assert leases.claim("w")
+    undo(operation)
+    assert Video.objects.values_list("status", "wanted").get() == ("downloading", "run")
+    operation.refresh_from_db()
+    assert words.undone(operation) == "No video put back as before. 1 left alone: it has changed again meanwhile."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_piece_in_flight_when_its_operation_is_stopped_and_undone_happens_not_at_all(pieces_of_two, monkeypatch):
+    for _ in range(4):
+        make_video(status="failed")
+    operation = asked("retry", Video.objects.all())
+    begin(operation)
+    operations.work_piece(operations.next_piece())
+    finish = working._finish
+
+    def stop_and_undo() -> None:
+        stop(operation)
+        operation.refresh_from_db()
+        assert undo(operation)
+        connection.close()
+
+    def meanwhile(*args):
+        elsewhere = threading.Thread(target=stop_and_undo)
+        elsewhere.start()
+        elsewhere.join()
+        return finish(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "_finish", meanwhile)
+        operations.work_piece(operations.next_piece())
+    assert state_of(operation) == "undoing"
+    work_all()
+    assert (state_of(operation), operation.restored, statuses()) == ("undone", 2, ["failed"] * 4)
+
+
+def test_a_piece_that_fails_again_and_again_is_set_aside_and_told(pieces_of_two, monkeypatch):
+    videos = [make_video(status="failed") for _ in range(3)]
+    operation = asked("retry", Video.objects.all())
+    begin(operation)
+    piece = operations.next_piece()
+    for _ in range(3):
+        operations.note_failure(piece, "ValueError: nobody foresaw this")
+        piece = operations.next_piece()
+    assert piece.rows == [videos[2].pk]
+    operations.work_piece(piece)
+    assert (state_of(operation), operation.handled, operation.changed) == ("done", 3, 1)
+    assert operation.notes[0]["text"] == "It failed 3 times here, and 2 rows were left as they are: ValueError: nobody foresaw this"
+
+
 # --- what they do
+
+
+def test_what_ended_after_the_question_is_not_counted():
+    first, _second = make_video(), make_video()
+    operation = asked("prioritise", Video.objects.all())
+    Video.objects.filter(pk=first.pk).update(status="skipped")
+    begin(operation)
+    assert tell(operation) == "1 video will go first. 1 left alone: it is over, or goes first already."
+    first.refresh_from_db()
+    assert first.priority == 0
+
+
+def test_a_large_session_is_held_at_once_and_given_up_in_steps(monkeypatch, user):
+    monkeypatch.setattr("ingestion.operations.MOST_VIDEOS_AT_ONCE", 2)
+    monkeypatch.setattr("ingestion.operations.steered.BATCH", 2)
+    session = make_session()
+    channel = make_channel()
+    for _ in range(5):
+        make_video(session=session, channel=channel)
+    operation = done("cancel", DownloadSession.objects.all(), user)
+    session.refresh_from_db()
+    assert (operation.state, session.state, session.state_reason) == ("running", "paused", "Being cancelled by ann.")
+    assert leases.claim("w") is None
+    with CaptureQueriesContext(connection) as captured:
+        assert work_all() == 1
+    updates = [query["sql"] for query in captured if query["sql"].startswith('UPDATE "videos_video"') and "cancelled" in query["sql"]]
+    assert len(updates) >= 3
+    session.refresh_from_db()
+    assert (session.state, session.state_reason, statuses()) == ("cancelled", "Cancelled by ann.", ["skipped"] * 5)
+    assert tell(operation) == "1 download session cancelled. 5 videos given up."
+    back = done("resume", DownloadSession.objects.all(), user)
+    work_all()
+    assert (state_of(back), statuses()) == ("done", ["pending"] * 5)
+
+
+def test_a_pause_is_never_left_to_workers(monkeypatch, user):
+    monkeypatch.setattr("ingestion.operations.MOST_VIDEOS_AT_ONCE", 0)
+    session = make_session()
+    make_video(session=session)
+    assert done("pause_now", DownloadSession.objects.all(), user).state == "done"
+
+
+def test_the_number_of_channels_is_that_of_those_it_can_do_something_to(user):
+    make_channel(state="paused"), make_channel(), make_channel()
+    waiting = make_video(next_attempt_at=timezone.now() + LATER).channel
+    assert asked("resume", Channel.objects.all(), user).total == 2
+    assert asked("pause_now", Channel.objects.all(), user).total == 3
+    assert asked("resume", Channel.objects.filter(pk=waiting.pk), user).total == 1
+
+
+def test_who_asked_may_be_gone_by_then():
+    session = make_session()
+    done("pause", DownloadSession.objects.all())
+    session.refresh_from_db()
+    assert session.state_reason == "Paused."
+
+
+def test_a_stored_video_whose_assets_are_given_up_is_counted(user):
+    make_asset(video=make_video(status="stored"))
+    assert tell(done("cancel", Video.objects.all(), user)) == "1 video cancelled. 1 asset given up."
+
+
+def test_what_the_database_has_no_time_for_is_left_to_the_workers(monkeypatch):
+    make_video(status="failed")
+    operation = asked("retry", Video.objects.all())
+
+    def ended(*args):
+        raise OperationalError("canceling statement due to statement timeout")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "carry_out", ended)
+        assert begin(operation)
+    assert state_of(operation) == "running"
+    work_all()
+    assert statuses() == ["pending"]
 
 
 def test_what_goes_first_is_claimed_first():
@@ -392,9 +531,9 @@ def test_what_is_missing_or_differs_is_found_and_named(store):
     operation = verified(store)
     assert [note["pk"] for note in operation.notes] == [missing.pk, other.pk]
     first, second = (note["text"] for note in operation.notes)
-    assert first == f"The video is not in the storage any more: there is no object {missing.storage_key}."
-    assert "checksum is c2hhMjU2-2 in the row" in second and "CRC-32" in second
-    assert tell(operation) == "3 videos looked at. 3 files read. 3 differences found."
+    assert first == (f"The video is not in the storage any more (there is no object {missing.storage_key}). Store again downloads it anew.")
+    assert second.startswith("The video is not what was stored: checksum is c2hhMjU2-2 in the row") and "CRC-32" in second
+    assert tell(operation) == "3 videos looked at. 3 files read. 2 differences found."
     assert statuses() == ["stored"] * 3
 
 
@@ -408,6 +547,32 @@ def test_a_storage_that_is_away_is_asked_again_later_and_is_no_difference(store,
     Operation.objects.update(not_before=Now())
     assert work_all(store=store) == 1
     assert (state_of(operation), operation.waits_for, operation.notes) == ("done", "", [])
+
+
+def test_one_object_that_the_storage_keeps_to_itself_is_a_finding_and_stops_nobody(store, monkeypatch):
+    refused, _fine = stored(store), stored(store)
+    examine = store.examine
+
+    def refuse(key, *args, **kwargs):
+        if key == refused.storage_key:
+            raise error("storage_credentials", "AccessDenied")
+        return examine(key, *args, **kwargs)
+
+    monkeypatch.setattr(store, "examine", refuse)
+    operation = verified(store)
+    assert (operation.state, [note["pk"] for note in operation.notes]) == ("done", [refused.pk])
+    assert operation.notes[0]["text"] == "The video cannot be read: AccessDenied. Ask who looks after the storage."
+
+
+def test_where_the_set_up_is_wrong_what_reads_the_storage_waits_and_says_so(store):
+    stored(store)
+    operation, other = asked("verify", Video.objects.all()), asked("store_again", Video.objects.all())
+    for one in (operation, other):
+        Operation.objects.filter(pk=one.pk).update(state="running")
+    operations.put_off(error("misconfigured", "No bucket is named."))
+    assert (state_of(operation), operation.waits_for) == ("running", "No bucket is named.")
+    assert operations.next_piece(examines=True) is None
+    assert operations.next_piece().operation == other
 
 
 def test_reading_is_stopped_when_the_worker_must_stop(store):

@@ -10,8 +10,11 @@
   const asking = new Set(begin.dataset.asking.split(" "));
   let plain = false;
 
+  const tooLong = { title: "This took too long", text: "The database could not count so many rows in time. Choose narrower filters, or fewer rows." };
+
   const question = async (data) => {
     const answer = await fetch(location.href, { method: "POST", body: data, headers: { Accept: "application/json" }, redirect: "manual" });
+    if (answer.status === 503) return tooLong;
     if (!answer.ok || !answer.headers.get("Content-Type").startsWith("application/json")) throw new Error(`status ${answer.status}`);
     return answer.json();
   };
