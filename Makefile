@@ -31,6 +31,7 @@ lint: setup  ## style, missing migrations, generated docs
 	$(BIN)/python -m ingestion.handbook --check
 	$(BIN)/python -m ingestion.roles --check
 	$(BIN)/python -m tests.e2e.fault_table --check
+	$(BIN)/python -m bench._admin_report --check
 
 format: setup  ## put the code in its form
 	$(BIN)/ruff check --fix .
@@ -62,11 +63,12 @@ bench-imports: setup  ## a sheet of 10,000 rows through the admin, against djang
 chaos: setup  ## kill and break everything for MINUTES=10, then audit; writes bench/results/chaos.json
 	$(BIN)/python -m bench.chaos --minutes $(MINUTES)
 
-docs: setup  ## write docs/configuration.md, docs/errors.md, docs/roles.md, docs/faults.md and .env.example from the code
+docs: setup  ## write what docs/ and .env.example have from the code and from bench/results/
 	$(BIN)/python -m massdl_site.configuration
 	$(BIN)/python -m ingestion.handbook
 	$(BIN)/python -m ingestion.roles
 	$(BIN)/python -m tests.e2e.fault_table
+	$(BIN)/python -m bench._admin_report
 
 screenshots: setup  ## pictures of every page of the admin, light and dark, wide and narrow, into docs/images/screens/
 	$(BIN)/python -m demo.screenshots

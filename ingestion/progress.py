@@ -39,21 +39,27 @@ MAY_RUN = """
     )) AS last FROM line l
 """.replace("{LINE}", f"{turns.LINE} AND v.channel_id = p.channel_id AND coalesce(v.session_id, 0) = %(session)s")
 
-# All at one moment. Videos are known as sums; of those that wait, the ones that staff hold back are counted
+# All at one moment. Videos are known as sums; of those that wait, the ones that staff hold back are counted, as far as `limit`:
+# first those of channels that go on, for what a paused channel holds is known as a sum
 LOOK = f"""
 SELECT s.state, s.state_reason, jsonb_build_object(
     'videos', (SELECT jsonb_agg(t) FROM (
         SELECT status, error_kind, sum(videos) AS videos, sum(bytes) AS bytes FROM videos_videotally
         WHERE session_id = %(session)s AND channel_id IS NOT NULL GROUP BY status, error_kind) t),
     'pending', (SELECT jsonb_agg(t) FROM (
-        SELECT c.state AS channel, sum(p.videos) AS videos, coalesce(sum(h.videos), 0) AS held, min(r.first) AS first, max(r.last) AS last
-        FROM (SELECT channel_id, sum(videos) AS videos FROM videos_videotally
-              WHERE session_id = %(session)s AND channel_id IS NOT NULL AND status = 'pending'
-              GROUP BY channel_id HAVING sum(videos) > 0) p
-        JOIN people_channel c ON c.id = p.channel_id
-        LEFT JOIN (SELECT channel_id, count(*) AS videos FROM videos_video
-                   WHERE session_id = %(session)s AND status = 'pending' AND wanted <> 'run' GROUP BY channel_id) h USING (channel_id)
-        CROSS JOIN LATERAL ({MAY_RUN}) r GROUP BY c.state) t),
+        WITH p AS (
+            SELECT c.id AS channel_id, c.state, sum(n.videos) AS videos
+            FROM videos_videotally n JOIN people_channel c ON c.id = n.channel_id
+            WHERE n.session_id = %(session)s AND n.status = 'pending' GROUP BY c.id HAVING sum(n.videos) > 0
+        ), held AS (
+            SELECT p.channel_id FROM (SELECT * FROM p ORDER BY state = 'paused') p CROSS JOIN LATERAL (
+                SELECT FROM videos_video v WHERE v.session_id = %(session)s AND v.channel_id = p.channel_id
+                AND v.status = 'pending' AND v.wanted <> 'run' LIMIT %(limit)s
+            ) v LIMIT %(limit)s
+        )
+        SELECT p.state AS channel, sum(p.videos) AS videos, coalesce(sum(h.videos), 0) AS held, min(r.first) AS first, max(r.last) AS last
+        FROM p LEFT JOIN (SELECT channel_id, count(*) AS videos FROM held GROUP BY channel_id) h USING (channel_id)
+        CROSS JOIN LATERAL ({MAY_RUN}) r GROUP BY p.state) t),
     'running', (SELECT jsonb_agg(t) FROM (
         SELECT v.id, coalesce(nullif(v.title, ''), v.external_id) AS title, coalesce(p.bytes_done, 0) AS done, p.bytes_total AS total
         FROM ingestion_attempt a JOIN videos_video v ON v.id = a.video_id AND v.status = 'downloading'
@@ -80,15 +86,19 @@ SELECT s.state, s.state_reason, jsonb_build_object(
 ) FROM ingestion_downloadsession s WHERE s.id = %(session)s
 """
 
-# By status, in the index alone; those that somebody has; when the last that waits is due, by the index of claims
+# By status, in the index alone and as far as `limit`; those that somebody has; when the last that waits is due, by the index of
+# claims
 ASSETS = """
-SELECT 'status', status, count(*), NULL::timestamptz FROM videos_asset WHERE session_id = %(session)s GROUP BY status
+SELECT 'status', s.status, (
+    SELECT count(*) FROM (SELECT FROM videos_asset a WHERE a.session_id = %(session)s AND a.status = s.status LIMIT %(limit)s) a
+), NULL::timestamptz FROM unnest(%(statuses)s::text[]) AS s(status)
 UNION ALL
 SELECT 'in work', '', count(*) FILTER (WHERE lease_expires_at >= statement_timestamp()), min(next_attempt_at)
 FROM videos_asset WHERE session_id = %(session)s AND claim_id IS NOT NULL
 UNION ALL
-SELECT 'cancelled', '', count(*), NULL FROM videos_asset
-WHERE session_id = %(session)s AND status = 'failed' AND error_kind = 'cancelled'
+SELECT 'cancelled', '', count(*), NULL
+FROM (SELECT error_kind FROM videos_asset WHERE session_id = %(session)s AND status = 'failed' LIMIT %(limit)s) f
+WHERE error_kind = 'cancelled'
 UNION ALL
 SELECT 'kind', error_kind, count(*), NULL FROM videos_asset
 WHERE %(kinds)s AND session_id = %(session)s AND status IN ('pending', 'failed') AND error_kind > '' GROUP BY error_kind
@@ -117,14 +127,18 @@ class Running:
 
 @dataclass
 class Progress:
-    """A session at one moment. `videos` counts its own by status, `kinds` by error those that are not stored; `already_stored`
-    and `left_alone` (by kind) were known before and are not its work; `assets` counts, by status, what it asked for beside
-    videos, and `assets_in_work` those that somebody has at this moment. `held_videos` and `held_scans` count, by reason, what
-    staff hold back; they are waiting too. `next_scan_at`, `next_video_at` and `next_asset_at` are when the first of the others
-    may be tried, None when there is none. `last_due` are times of the last of each sort; `has_later` tells whether a resume would
-    bring anything forward. `hold` says why no
-    download may begin at this time of the day, `requests` what YouTube may be asked. `containers` counts the kinds of files
-    among the first stored ones, `asset_kinds` the errors of assets: both only where they were asked for."""
+    """A session at one moment.
+
+    `videos` counts its own by status, `kinds` by error those that are not stored; `already_stored` and `left_alone` (by kind)
+    were known before and are not its work. `assets` counts, by status, what it asked for beside videos, and `assets_in_work`
+    those that somebody has at this moment. `held_videos` and `held_scans` count, by reason, what staff hold back; they are
+    waiting too. Single videos held back, and assets, are counted no further than was asked for.
+
+    `next_scan_at`, `next_video_at` and `next_asset_at` are when the first of the others may be tried, None when there is none.
+    `last_due` are times of the last of each sort; `has_later` tells whether a resume would bring anything forward. `hold` says
+    why no download may begin at this time of the day, `requests` what YouTube may be asked. `containers` counts the kinds of
+    files among the first stored ones, `asset_kinds` the errors of assets: both only where they were asked for.
+    """
 
     state: str
     state_reason: str
@@ -196,17 +210,20 @@ class Progress:
         return self.next_due_at is None or self.next_due_at > moment
 
 
-def session_progress(session: DownloadSession, *, files: int = 0, asset_kinds: bool = False) -> Progress:
+def session_progress(session: DownloadSession, *, files: int = 0, asset_kinds: bool = False, most_counted: int | None = None) -> Progress:
     """With the kinds of so many stored `files` and with the errors of assets, if they are asked for.
 
+    With `most_counted`, what can only be counted row by row is counted up to one more than that, which says that there are more:
+    videos that are paused one by one, and the assets of each status. For who asks every few seconds.
     Brings the state of the session itself up to date. Raises DownloadSession.DoesNotExist when somebody removed it.
     """
     limits = Limits.row()
-    look = _look(session, files)
+    limit = None if most_counted is None else most_counted + 1
+    look = _look(session, files, limit)
     progress = Progress(session.state, session.state_reason, has_workers=look["has_workers"])
     _add_scans(progress, look, all_held=limits.paused)
     _add_videos(progress, look, all_held=limits.paused)
-    _add_assets(session, progress, all_held=limits.paused, kinds=asset_kinds)
+    _add_assets(session, progress, all_held=limits.paused, values={"kinds": asset_kinds, "limit": limit})
     now = timezone.now()
     progress.has_later = progress.has_later or any(last > now for last in progress.last_due)
     progress.hold = held_until(limits, now) if look["has_windows"] or limits.has_caps else None
@@ -214,8 +231,8 @@ def session_progress(session: DownloadSession, *, files: int = 0, asset_kinds: b
     return progress
 
 
-def _look(session: DownloadSession, files: int) -> dict[str, Any]:
-    values = {"session": session.pk, "shown": SHOWN, "files": files, "supervisor": SUPERVISOR, "alive": ALIVE}
+def _look(session: DownloadSession, files: int, limit: int | None) -> dict[str, Any]:
+    values = {"session": session.pk, "shown": SHOWN, "files": files, "limit": limit, "supervisor": SUPERVISOR, "alive": ALIVE}
     with connection.cursor() as cursor:
         cursor.execute(LOOK, values)
         if not (row := cursor.fetchone()):
@@ -258,12 +275,12 @@ def _add_videos(progress: Progress, look: dict[str, Any], *, all_held: bool) -> 
             progress.next_video_at = progress.next_video_at if reason else _first(progress.next_video_at, row["first"])
 
 
-def _add_assets(session: DownloadSession, progress: Progress, *, all_held: bool, kinds: bool) -> None:
+def _add_assets(session: DownloadSession, progress: Progress, *, all_held: bool, values: dict[str, Any]) -> None:
     """Those whose worker went silent are not in work: they wait to be taken up again."""
     began_at = None
-    for what, word, count, due_at in _assets(session, kinds=kinds):
+    for what, word, count, due_at in _assets(session, values):
         if what == "status":
-            progress.assets[word] = count
+            progress.assets.update({word: count} if count else {})
         elif what == "in work":
             progress.assets_in_work, began_at = count, due_at
         elif what == "cancelled":
@@ -276,9 +293,9 @@ def _add_assets(session: DownloadSession, progress: Progress, *, all_held: bool,
         progress.next_asset_at = min(filter(None, (began_at, next_due_at(session.pk))), default=None)
 
 
-def _assets(session: DownloadSession, *, kinds: bool) -> Iterable[tuple]:
+def _assets(session: DownloadSession, values: dict[str, Any]) -> Iterable[tuple]:
     with connection.cursor() as cursor:
-        cursor.execute(ASSETS, {"session": session.pk, "kinds": kinds})
+        cursor.execute(ASSETS, {"session": session.pk, "statuses": Asset.Status.values, **values})
         return cursor.fetchall()
 
 

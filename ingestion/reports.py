@@ -1,16 +1,21 @@
 """What became of a session, exactly: as data for files and programs, grouped for people."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 
 from ingestion.errors import KINDS, advice_for
 from ingestion.models import DownloadSession, Scan
 from ingestion.progress import Progress, session_progress
 from videos.models import Asset, Video
+
+AT_ONCE = 500
+"""Videos that are in memory at a time, each with its assets."""
 
 
 def session_report(session: DownloadSession) -> dict[str, Any]:
@@ -137,7 +142,7 @@ def _channel(scan: Scan) -> dict[str, Any]:
 
 
 def _videos(session: DownloadSession) -> Iterator[dict[str, Any]]:
-    for video in _with_assets(session.videos.select_related("person", "channel")):
+    for video, assets in _with_assets(session.videos.select_related("person", "channel")):
         yield {
             "id": video.pk,
             "uuid": str(video.uuid),
@@ -159,21 +164,25 @@ def _videos(session: DownloadSession) -> Iterator[dict[str, Any]]:
             "error_kind": video.error_kind,
             "error_message": video.error_message,
             "advice": advice_for(video.error_kind) if video.error_kind else "",
-            "assets": [_asset(asset) for asset in video.assets.all()],
+            "assets": [_asset(asset) for asset in assets],
         }
 
 
 def _completed(session: DownloadSession) -> Iterator[dict[str, Any]]:
     known = Video.objects.filter(pk__in=session.assets.order_by().values("video")).exclude(session=session.pk)
-    for video in _with_assets(known):
-        assets = [_asset(asset) for asset in video.assets.all() if asset.session_id == session.pk]
-        yield {"id": video.pk, "youtube_id": video.external_id, "title": video.title, "key": video.storage_key, "assets": assets}
+    for video, assets in _with_assets(known):
+        own = [_asset(asset) for asset in assets if asset.session_id == session.pk]
+        yield {"id": video.pk, "youtube_id": video.external_id, "title": video.title, "key": video.storage_key, "assets": own}
 
 
-def _with_assets(videos: QuerySet[Video]) -> Iterator[Video]:
-    assets = Prefetch("assets", Asset.objects.order_by("video_id", "kind", "language", "ext"))
-    with closing(videos.prefetch_related(assets).order_by("id").iterator(chunk_size=2000)) as rows:
-        yield from rows
+def _with_assets(videos: QuerySet[Video]) -> Iterator[tuple[Video, list[Asset]]]:
+    """Not by prefetch_related: it ties each video to itself, which then stays in memory until Python looks for such knots."""
+    with closing(videos.order_by("id").iterator(chunk_size=AT_ONCE)) as rows:
+        while some := list(islice(rows, AT_ONCE)):
+            assets = defaultdict(list)
+            for asset in Asset.objects.filter(video__in=[video.pk for video in some]).order_by("video_id", "kind", "language", "ext"):
+                assets[asset.video_id].append(asset)
+            yield from ((video, assets[video.pk]) for video in some)
 
 
 def _asset(asset: Asset) -> dict[str, Any]:

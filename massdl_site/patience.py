@@ -17,7 +17,7 @@ def bound_statements() -> None:
 
 
 def _bound(connection: Any, **_: Any) -> None:
-    """As a statement of its own: what stands between us and PostgreSQL may not pass on options."""
+    """For the whole session, as a statement of its own: a pooler in session mode need not pass on the options of a connection."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", [f"{settings.WEB_STATEMENT_SECONDS}s"])
 

@@ -156,7 +156,7 @@ DATABASE_URL = env.text(
     "DATABASE_URL",
     secret=True,
     shown="an embedded PostgreSQL under var/",
-    meaning="PostgreSQL 14 or newer, such as postgres://massdl:PASSWORD@db:5432/massdl.",
+    meaning="PostgreSQL 14 or newer, such as postgres://massdl:PASSWORD@db:5432/massdl; reached directly or by a pooler in session mode.",
 )
 if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://")):
     raise ImproperlyConfigured("DATABASE_URL names another database; allowed: postgres://USER:PASSWORD@HOST:PORT/NAME.")

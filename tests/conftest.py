@@ -36,6 +36,14 @@ def twin() -> Iterator[Twin]:
 
 
 @pytest.fixture
+def downloads_in_the_tests_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has begun cannot become a transaction of one moment; tests/ingestion/test_download_transactions.py begins none."""
+    from ingestion.exports import answers
+
+    monkeypatch.setattr(answers, "ONE_MOMENT", "SET TRANSACTION READ ONLY")
+
+
+@pytest.fixture
 def fresh_twin(twin: Twin) -> Iterator[Twin]:
     """The same, with an empty log, no faults and its first settings; and left so."""
     twin.reset()

@@ -11,9 +11,12 @@ import re
 import runpy
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -204,6 +207,27 @@ def test_gunicorn_accepts_its_settings_and_finds_the_site(image_folder):
     command = ["python", "-m", "gunicorn", "--check-config", *command_of(COMPOSE["services"]["web"])[1:]]
     result = run_as_in_the_builder([*words, *command], image_folder)
     assert result.returncode == 0, result.stderr
+
+
+def test_no_page_is_cut_off_before_it_may_say_that_it_took_too_long():
+    """Workers of threads are heard of by themselves; a sync worker is killed in the middle of what takes longer than `timeout`."""
+    assert GUNICORN["worker_class"] == "gthread"
+    assert GUNICORN["timeout"] > int(VARIABLES["MASSDL_WEB_STATEMENT_SECONDS"].default)
+
+
+def test_whoever_starts_the_site_starts_it_with_its_settings():
+    commands = re.findall(r"^\$ (gunicorn .*?)\s*(?:#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert commands and all(command_problem(shlex.split(command)) == "" for command in commands)
+    assert '"--config", "deploy/gunicorn.conf.py"' in (ROOT / "demo" / "management" / "commands" / "demo.py").read_text(encoding="utf-8")
+
+
+def test_a_connection_on_which_nobody_reads_is_cut():
+    with socket.create_server(("127.0.0.1", 0)) as listening, tempfile.TemporaryDirectory() as folder:
+        with socket.socket(socket.AF_UNIX) as local:
+            local.bind(f"{folder}/site")
+            GUNICORN["when_ready"](SimpleNamespace(LISTENERS=[SimpleNamespace(sock=listening), SimpleNamespace(sock=local)]))
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == GUNICORN["timeout"] * 1000
 
 
 # --- docker-compose.yml -----------------------------------------------------------------------------------------------

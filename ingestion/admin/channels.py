@@ -20,4 +20,4 @@ class ChannelAdmin(ChannelPage, BulkActions, VideoColumns, PlainChannelAdmin):
     list_filter = (("person", AutocompleteSelectFilter), *PlainChannelAdmin.list_filter)
     tallies_of_rows = staticmethod(tallies.of_channels)
     filter_of_videos = "channel__id__exact"
-    actions = tuple(VERBS[Channel])
+    actions = tuple(VERBS["people.channel"])

@@ -4,19 +4,18 @@ They change nothing, so nobody is asked to confirm them.
 """
 
 import json
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Generator, Iterator
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 from unfold.decorators import action
 
 from ingestion.exports.answers import file_answer, table_answer
-from ingestion.exports.videos import COLUMNS, video_rows
+from ingestion.exports.videos import COLUMNS, Row, video_rows
 from ingestion.exports.workbook import Table, workbook_chunks
 from ingestion.models import DownloadSession, Limits
 from ingestion.reports import report_chunks, report_parts
@@ -32,14 +31,17 @@ class ReportDownloads:
     """For the admin of videos: those that are chosen, or all that the filters find, as a file."""
 
     def report_table(self, videos: QuerySet[Video]) -> Table:
-        """The videos in the words of their list."""
-        is_paused = Limits.row().paused
+        """The videos in the words of their list; nothing is read before the first row is asked for."""
+        return Table("Videos", list(COLUMNS), self._rows(videos))
+
+    def _rows(self, videos: QuerySet[Video]) -> Iterator[Row]:
+        is_paused = Limits.objects.filter(paused=True).exists()
 
         def in_words(video: Video) -> str:
             video.is_paused_with_all = is_paused
             return self.state_words(video)
 
-        return Table("Videos", list(COLUMNS), video_rows(videos, in_words))
+        yield from video_rows(videos, in_words)
 
     def names_of_page_actions(self, request, obj):
         return [name for name in super().names_of_page_actions(request, obj) if name not in DOWNLOADS]
@@ -68,45 +70,48 @@ def _which(request: HttpRequest) -> str:
 
 
 class SessionReport:
-    """For the admin of sessions: the address of a session's report, for those who may see it and its videos.
+    """For the admin of sessions: the address of a session's report, for those who may see it and what it tells.
 
     The JSON is what `mass_download --report-file` writes. The CSV holds the videos; the workbook has more sheets.
     """
-
-    report_formats: ClassVar[dict[str, str]] = FORMATS
 
     def get_urls(self):
         view = self.admin_site.admin_view(require_safe(self.report_view), cacheable=True)
         return [path("<int:pk>/report/<slug:form>/", view, name="ingestion_downloadsession_report"), *super().get_urls()]
 
     def report_links(self, request: HttpRequest, session: DownloadSession) -> list[tuple[str, str]]:
-        """Word and address of each format; none for those who may not see videos."""
-        if not may_take_reports(request):
-            return []
-        return [(word, reverse("admin:ingestion_downloadsession_report", args=[session.pk, form])) for form, word in FORMATS.items()]
+        """Word and address of each format that the user may take."""
+        forms = [(form, word) for form, word in FORMATS.items() if may_take(request, form)]
+        return [(word, reverse("admin:ingestion_downloadsession_report", args=[session.pk, form])) for form, word in forms]
 
     def report_view(self, request: HttpRequest, pk: int, form: str) -> StreamingHttpResponse:
-        if not self.has_view_permission(request) or not may_take_reports(request):
-            raise PermissionDenied
         if form not in FORMATS:
             raise Http404("A report comes as csv, xlsx or json.")
-        session = get_object_or_404(DownloadSession, pk=pk)
-        name = f"session-{session.pk}-report"
+        if not self.has_view_permission(request) or not may_take(request, form):
+            raise PermissionDenied
+        if not DownloadSession.objects.filter(pk=pk).exists():
+            raise Http404("There is no such session.")
+        Limits.row()  # made anew if it is gone: a report only reads
+        name = f"session-{pk}-report"
         if form == "json":
-            return file_answer(report_chunks(report_parts(session)), form, name)
-        table = self.admin_site.get_model_admin(Video).report_table(session.videos.all())
-        if form == "csv":
-            return table_answer(table, form, name)
-        return file_answer(_workbook(session, table), form, name)
+            return file_answer(_json(pk), form, name)
+        table = self.admin_site.get_model_admin(Video).report_table(Video.objects.filter(session=pk))
+        return table_answer(table, form, name) if form == "csv" else file_answer(_workbook(pk, table), form, name)
 
 
-def may_take_reports(request: HttpRequest) -> bool:
-    return request.user.has_perm("videos.view_video")
+def may_take(request: HttpRequest, form: str) -> bool:
+    """Whether the user may see all that a session's report tells in this format: each tells of videos, the JSON of assets."""
+    return request.user.has_perms(["videos.view_video", *(["videos.view_asset"] if form == "json" else [])])
 
 
-def _workbook(session: DownloadSession, videos: Table) -> Iterator[bytes]:
+def _json(pk: int) -> Generator[bytes, None, None]:
+    """The session itself is read with the rest, for the moment of the rest."""
+    yield from report_chunks(report_parts(DownloadSession.objects.get(pk=pk)))
+
+
+def _workbook(pk: int, videos: Table) -> Generator[bytes, None, None]:
     """The whole report: what is told of channels and failures is that of the JSON."""
-    parts = report_parts(session)
+    parts = report_parts(DownloadSession.objects.get(pk=pk))
     yield from workbook_chunks(
         [
             Table("Summary", ("what", "number"), [(name.replace("_", " "), count) for name, count in parts["totals"].items()]),

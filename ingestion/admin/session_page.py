@@ -15,7 +15,7 @@ from unfold.decorators import display
 from ingestion.admin.archive_pages import list_link, page_link
 from ingestion.admin.report_downloads import SessionReport
 from ingestion.admin.scans import COLOURS as SCAN_COLOURS
-from ingestion.admin.session_words import MOST_FILES, values_for
+from ingestion.admin.session_words import MOST_COUNTED, MOST_FILES, values_for
 from ingestion.models import DownloadSession, Scan
 from ingestion.options import Options
 from ingestion.progress import session_progress
@@ -48,7 +48,7 @@ class SessionPage(SessionReport):
     def get_object(self, request, object_id, from_field=None):
         session = super().get_object(request, object_id, from_field)
         if session:
-            session.now = session_progress(session, files=MOST_FILES, asset_kinds=True)
+            session.now = session_progress(session, files=MOST_FILES, asset_kinds=True, most_counted=MOST_COUNTED)
             session.failures = failures(session.now)
             session.unfinished_videos = Count(session.now.unfinished)  # what a cancel would give up
         return session
@@ -68,7 +68,7 @@ class SessionPage(SessionReport):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            values = values_for(obj)
+            values = values_for(obj, request.user.has_perm)
             context |= {"live": values, "reports": self.report_links(request, obj)}
             context["live_url"] = "" if values["ended"] else self._live_url(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -78,9 +78,10 @@ class SessionPage(SessionReport):
         if not self.has_view_permission(request):
             raise PermissionDenied
         session = get_object_or_404(DownloadSession.objects.defer("problems"), pk=pk)
-        session.now = session_progress(session, files=MOST_FILES)
+        session.now = session_progress(session, files=MOST_FILES, most_counted=MOST_COUNTED)
         is_outdated = request.GET.get("buttons", "") != self._names_of_buttons(request, session)
-        return JsonResponse({**values_for(session), "outdated": [_outdated(session)] if is_outdated else []})
+        values = values_for(session, request.user.has_perm)
+        return JsonResponse({**values, "outdated": [_outdated(session)] if is_outdated else []})
 
     def _live_url(self, request: HttpRequest, session: DownloadSession) -> str:
         page = reverse("admin:ingestion_downloadsession_progress", args=[session.pk])

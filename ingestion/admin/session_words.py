@@ -1,6 +1,6 @@
 """What a session's progress says, in words: the values that its page shows and asks for again every few seconds.
 
-`session.now` is the progress, with the kinds of MOST_FILES files.
+`session.now` is the progress, with the kinds of MOST_FILES files, and counted as far as MOST_COUNTED.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from ingestion.admin.tallies import Tally
 from ingestion.dashboard import live
 from ingestion.models import DownloadSession
 from ingestion.options import CONTAINERS, Options
-from ingestion.progress import SHOWN, Progress
+from ingestion.progress import SHOWN, VIDEO_PAUSED, Progress
 from videos.cells import kind_words
 from videos.models import Video
 from videos.text import counted, counted_bytes
@@ -23,11 +23,16 @@ State = DownloadSession.State
 Values = dict[str, Any]
 MOST_FILES = 1000
 """Stored files whose kind is looked at: enough to see what came, and few enough to be read again and again."""
+MOST_COUNTED = 10_000
+"""Of what is counted row by row, by each page that is open: beyond it is said that there are more."""
 OVER = (State.FINISHED, State.CANCELLED)
 
 
-def values_for(session: DownloadSession) -> Values:
-    """Texts, and lists of rows that have a `key`, for massdl/live.js; `ended` when nothing of it will change by itself."""
+def values_for(session: DownloadSession, sees: live.Sees) -> Values:
+    """Texts, and lists of rows that have a `key`, for massdl/live.js; `ended` when nothing of it will change by itself.
+
+    What is being downloaded is told only to those who may see videos: `sees` is the user's `has_perm`.
+    """
     now = session.now
     tally = Tally(videos=now.videos, bytes=now.bytes_stored, waits_for=now.waits_for, went_wrong=now.kinds, scans=now.scans)
     row = live.session_row(session, tally)
@@ -36,10 +41,14 @@ def values_for(session: DownloadSession) -> Values:
         **{name: row[name] for name in ("state", "why", "percent", "done")},
         "numbers": number_rows(session),
         "facts": [{"key": key, "name": name, "text": text} for key, name, text in facts(session) if text],
-        "running": [_running_row(one) for one in now.running],
-        "running_more": live.more_words(now.videos["downloading"]) if now.videos["downloading"] > SHOWN else "",
+        **(_running(now) if sees("videos.view_video") else {}),
         "ended": session.state in OVER and not runs(now),
     }
+
+
+def _running(now: Progress) -> Values:
+    total = now.videos["downloading"]
+    return {"running": [_running_row(one) for one in now.running], "running_more": live.more_words(total) if total > SHOWN else ""}
 
 
 def runs(now: Progress) -> bool:
@@ -95,16 +104,26 @@ def files_in_words(session: DownloadSession) -> str:
 
 
 def assets_in_words(now: Progress) -> str:
-    """`Stored 3, Failed 1`; those that somebody has at this moment apart."""
+    """`Stored 3, Failed 1`; those that somebody has at this moment apart. Of too many failed ones nobody knows how many staff
+    cancelled."""
+    waiting, failed = now.assets["pending"], now.assets["failed"]
     numbers = {
         "Stored": now.assets["stored"],
         "In work": now.assets_in_work,
-        "Waiting": now.assets["pending"] - now.assets_in_work,
+        "Waiting": waiting if waiting > MOST_COUNTED else waiting - now.assets_in_work,
         "YouTube has none": now.assets["absent"],
-        "Cancelled": now.assets_cancelled,
-        "Failed": now.assets["failed"] - now.assets_cancelled,
     }
-    return ", ".join(f"{words} {count:,}" for words, count in numbers.items() if count > 0)
+    numbers |= (
+        {"Failed or cancelled": failed}
+        if failed > MOST_COUNTED
+        else {"Cancelled": now.assets_cancelled, "Failed": failed - now.assets_cancelled}
+    )
+    return ", ".join(f"{words} {_up_to_most(count)}" for words, count in numbers.items() if count > 0)
+
+
+def _up_to_most(count: int) -> str:
+    """`9,999`, `10,000+`."""
+    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
 
 
 def held_by(session: DownloadSession) -> str:
@@ -116,11 +135,16 @@ def held_by(session: DownloadSession) -> str:
     if now.closed_until:
         until = timezone.localtime(now.closed_until)
         reasons.append(f"No request to YouTube before {until:%a %d %b %H:%M} ({kind_words(now.requests.kind)}).")
-    reasons += [f"{counted(count, 'video')} held back: {reason}." for reason, count in sorted(now.held_videos.items())]
+    reasons += [f"{_held(reason, count)} held back: {reason}." for reason, count in sorted(now.held_videos.items())]
     reasons += [f"{counted(count, 'channel')} not listed: {reason}." for reason, count in sorted(now.held_scans.items())]
     if not reasons and session.state == State.RUNNING:
         reasons = _waits_by_itself(now)
     return " ".join(reasons)
+
+
+def _held(reason: str, count: int) -> str:
+    """What a paused channel holds is known, however much it is."""
+    return f"{_up_to_most(count)} videos" if reason == VIDEO_PAUSED and count > MOST_COUNTED else counted(count, "video")
 
 
 def _waits_by_itself(progress: Progress) -> list[str]:

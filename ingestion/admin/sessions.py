@@ -80,7 +80,7 @@ class DownloadSessionAdmin(SessionPage, BulkActions, ReadOnlyAdmin):
     list_per_page = 25
     search_fields = ("source",)
     search_help_text = "Name of the sheet, or the channel's address"
-    actions = tuple(VERBS[DownloadSession])
+    actions = tuple(VERBS["ingestion.downloadsession"])
     bounds = BOUNDS
 
     def get_changelist(self, request, **kwargs):

@@ -72,7 +72,7 @@ class VideoAdmin(StoredFiles, ReportDownloads, BulkActions, ErrorWords, PlainVid
     list_before_template = "admin/presets.html"
     inlines = (AssetInline,)
     readonly_fields = (*PlainVideoAdmin.readonly_fields, "player", "timeline")
-    actions = (*VERBS[Video], *DOWNLOADS)
+    actions = (*VERBS["videos.video"], *DOWNLOADS)
 
     def get_changelist(self, request, **kwargs):
         return VideoChangeList

@@ -6,7 +6,7 @@ stands around them, once it is known how many they are.
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 from xml.sax.saxutils import escape
@@ -27,6 +27,8 @@ COMPRESSION = 1
 CHUNK = 1 << 16
 UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that no XML may hold."""
+KEPT = {"\r": "&#13;"}
+"""Or whoever reads the XML takes it for a line's end."""
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
     '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetViews><sheetView workbookViewId="0">'
@@ -46,7 +48,7 @@ class Table:
     rows: Iterable[Row]
 
 
-def workbook_chunks(tables: Iterable[Table]) -> Iterator[bytes]:
+def workbook_chunks(tables: Iterable[Table]) -> Generator[bytes, None, None]:
     """The file, a sheet for each table."""
     sink, names = _Sink(), []
     with ZipFile(sink, "w", ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
@@ -116,12 +118,13 @@ def _row(number: int, values: Row) -> str:
 
 
 def _cell(place: str, value: str | int | float) -> str:
+    """A text is marked as one, so that nothing runs it, whatever it begins with."""
     if not isinstance(value, str):
         return f'<c r="{place}"><v>{value}</v></c>'
     if not value:
         return ""
     text = value if len(value) <= MOST_CHARACTERS else f"{value[: MOST_CHARACTERS - 1]}…"
-    return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{escape(UNREADABLE.sub("", text))}</t></is></c>'
+    return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{escape(UNREADABLE.sub("", text), KEPT)}</t></is></c>'
 
 
 def _letters(at: int) -> str:

@@ -1,9 +1,9 @@
-"""Rows as CSV and JSON, and what a value looks like in a cell. No cell runs as a formula."""
+"""Rows as CSV and JSON, and what a value looks like in a cell. No cell of a CSV runs as a formula."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
@@ -17,7 +17,7 @@ AT_ONCE = 500
 """Rows in a chunk of the file: some 100 KB."""
 
 
-def csv_chunks(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+def csv_chunks(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Generator[bytes, None, None]:
     """UTF-8 with the mark by which Excel knows it."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -26,11 +26,11 @@ def csv_chunks(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator
     for some in _batches(rows):
         text.seek(0)
         text.truncate()
-        writer.writerows([cell(value) for value in row] for row in some)
+        writer.writerows([_harmless(cell(value)) for value in row] for row in some)
         yield text.getvalue().encode()
 
 
-def json_chunks(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+def json_chunks(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Generator[bytes, None, None]:
     """One array with an object for each row; values as they are, for JSON runs nowhere."""
     before = "[\n"
     for some in _batches(rows):
@@ -41,14 +41,19 @@ def json_chunks(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterato
 
 
 def cell(value: Any) -> str | int | float:
-    """A number as it is, anything else as text that no spreadsheet program runs; times in the site's time zone."""
+    """A number as it is, anything else as text; times in the site's time zone."""
     if value is None:
         return ""
     if isinstance(value, int | float):
         return value
     if isinstance(value, datetime):
         return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
-    return value.isoformat() if isinstance(value, date) else escape_formula(str(value))
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _harmless(value: str | int | float) -> str | int | float:
+    """A CSV does not tell texts from formulas, so what a spreadsheet program might run gets an apostrophe."""
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> str:

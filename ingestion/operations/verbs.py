@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from django.apps import apps
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from ingestion.api import look_again
@@ -192,12 +191,13 @@ OF_SESSIONS = (
         in_steps=True,
     ),
 )
-VERBS: Mapping[type[Model], Mapping[str, Verb]] = {
-    model: {verb.name: verb for verb in verbs}
+VERBS: Mapping[str, Mapping[str, Verb]] = {
+    model._meta.label_lower: {verb.name: verb for verb in verbs}
     for model, verbs in {Video: OF_VIDEOS, Channel: OF_CHANNELS, DownloadSession: OF_SESSIONS}.items()
 }
 
 
 def find_verb(model: str | type[Model], name: str) -> Verb | None:
     """A verb by the rows' model, or its label (`videos.video`), and its own name; None when this release has none."""
-    return VERBS.get(apps.get_model(model) if isinstance(model, str) else model, {}).get(name)
+    label = model if isinstance(model, str) else model._meta.label_lower
+    return VERBS.get(label, {}).get(name)

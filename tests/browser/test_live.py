@@ -52,6 +52,13 @@ def test_who_is_signed_out_is_told(complaints, page: Page, live_server):
     expect(page.get_by_role("status").filter(has_text="You are signed out")).to_be_visible(timeout=15 * SECONDS)
 
 
+def test_who_may_not_look_any_more_is_not_told_to_sign_in(complaints, page: Page, live_server):
+    page.goto(live_server.url + reverse("admin:index"))
+    page.route("**/admin/overview/", lambda route: route.fulfill(status=403))
+    expect(page.get_by_role("status").filter(has_text="You may not see this any more")).to_be_visible(timeout=15 * SECONDS)
+    expect(page.get_by_text("signed out")).to_have_count(0)
+
+
 def test_a_hidden_page_asks_nothing(complaints, page: Page, live_server):
     page.clock.install()
     page.goto(live_server.url + reverse("admin:index"))

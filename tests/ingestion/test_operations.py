@@ -125,7 +125,7 @@ def test_it_is_begun_once():
     assert state_of(operation) == "done"
 
 
-@pytest.mark.parametrize("model", VERBS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", VERBS)
 def test_every_verb_has_its_words(model):
     for verb in VERBS[model].values():
         assert "{rows}" in verb.question and verb.question.endswith("?")

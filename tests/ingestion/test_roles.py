@@ -26,7 +26,7 @@ LATER = importlib.import_module("ingestion.migrations.0009_roles_see_operations"
 WHO = (EVERYBODY, STAFF, *ROLES, "Superuser")
 FROM_LIST = "No action selected."
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("downloads_in_the_tests_transaction")]
 
 
 class Schema:

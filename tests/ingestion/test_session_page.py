@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -182,6 +182,29 @@ def test_nothing_is_told_of_what_there_is_not(admin_client):
     assert (now["numbers"], now["facts"], now["running"], now["running_more"]) == ([], [], [], "")
 
 
+def test_what_is_counted_row_by_row_is_counted_so_far_and_says_that_there_is_more(admin_client, monkeypatch):
+    for module in ("session_words", "session_page"):
+        monkeypatch.setattr(f"ingestion.admin.{module}.MOST_COUNTED", 2)
+    session, paused = make_session(), make_channel(state="paused")
+    for _ in range(3):
+        make_video(session=session, channel=paused, wanted="pause")
+        for status in ("stored", "failed"):
+            make_asset(
+                video=make_video(status="stored"), session=session, status=status, error_kind="cancelled" if status == "failed" else ""
+            )
+    for _ in range(2):
+        make_video(session=session, wanted="pause")
+    said = facts(admin_client, session)
+    assert said["held"] == "3 videos held back: channel paused. 2 videos held back: video paused."
+    assert said["beside"] == "Stored 2+, Failed or cancelled 2+"
+    for _ in range(2):
+        make_video(session=session, wanted="pause")
+    assert "2+ videos held back: video paused." in facts(admin_client, session)["held"]
+    whole = session_progress(session)
+    assert whole.held_videos == {"channel paused": 3, "video paused": 4}
+    assert whole.assets == {"stored": 3, "failed": 3} and whole.assets_cancelled == 3
+
+
 # --- when it ends, and when its buttons are old
 
 
@@ -219,6 +242,19 @@ def test_the_progress_is_for_those_who_may_see_sessions(client):
     client.force_login(staff_with("view_video"))
     assert client.get(live_of(session)).status_code == 403
     assert client.post(live_of(session)).status_code == 405
+
+
+def test_who_may_not_see_videos_is_not_told_what_is_being_downloaded(client):
+    session = make_session()
+    make_download(session=session, title="A secret film")
+    user = staff_with("view_downloadsession")
+    client.force_login(user)
+    assert "A secret film" not in client.get(page_of(session)).text
+    now = told(client, session)
+    assert "running" not in now and "running_more" not in now and now["state"] == "Running"
+    user.user_permissions.add(Permission.objects.get(codename="view_video"))
+    assert "A secret film" in client.get(page_of(session)).text
+    assert [row["title"] for row in told(client, session)["running"]] == ["A secret film"]
 
 
 def test_a_session_that_is_not_there_has_no_progress(admin_client):

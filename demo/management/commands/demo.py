@@ -89,8 +89,9 @@ class Command(BaseCommand):
         password = self._login(world)
         if words:
             self._import(world, words)
-        gunicorn = [sys.executable, "-m", "gunicorn", "massdl_site.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
-        web = subprocess.Popen([*gunicorn, "--log-level", "warning"], env=world.environment, cwd=settings.BASE_DIR)
+        gunicorn = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
+        gunicorn += ["--workers", "2", "--log-level", "warning", "massdl_site.wsgi"]
+        web = subprocess.Popen(gunicorn, env=world.environment, cwd=settings.BASE_DIR)
         workers = world.manage("workers", "--stop-with-parent")
         self.stdout.write(self.style.SUCCESS(f"\nThe admin: http://127.0.0.1:{port}/admin/   user: {USER}   password: {password}"))
         self.stdout.write("YouTube is a local stand-in here; nothing leaves this machine. Stop with Ctrl-C.")

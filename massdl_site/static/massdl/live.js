@@ -9,6 +9,8 @@
 (() => {
   const LONGEST = 60;
   const PATIENCE = 15;
+  const SIGNED_OUT = "You are signed out, and these numbers do not change any more. Load the page again.";
+  const FORBIDDEN = "You may not see this any more, and these numbers do not change. Ask whoever looks after the users.";
 
   const within = (root, name) => [root, ...root.querySelectorAll(`[data-live-${name}]`)].filter((node) => node.matches(`[data-live-${name}]`));
 
@@ -49,9 +51,11 @@
 
     const say = (words) => { if (status && status.textContent !== words) status.textContent = words; };
 
+    // the values, or a sentence when there will be none any more
     const ask = async () => {
       const answer = await fetch(page.dataset.live, { headers: { Accept: "application/json" }, redirect: "manual", signal: AbortSignal.timeout(PATIENCE * 1000) });
-      if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) return null;
+      if (answer.type === "opaqueredirect" || answer.status === 401) return SIGNED_OUT;
+      if (answer.status === 403) return FORBIDDEN;
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       return answer.json();
     };
@@ -61,7 +65,7 @@
       asking = true;
       try {
         const values = await ask();
-        if (values === null) return say("You are signed out, and these numbers do not change any more. Load the page again.");
+        if (typeof values === "string") return say(values);
         if (page.dataset.liveWhile && values.state !== page.dataset.liveWhile) return location.reload();
         show(page, values);
         for (const list of page.querySelectorAll("[data-live-list]")) if (values[list.dataset.liveList]) showRows(list, values[list.dataset.liveList]);
