@@ -76,6 +76,7 @@ class S3Server:
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_S3_ADDRESSING_STYLE": "path",
+            "MASSDL_S3_LINKS": "no",  # no browser can seek in what rclone answers
         }
 
 

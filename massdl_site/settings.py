@@ -197,6 +197,12 @@ S3_PREFIX = env.text("MASSDL_S3_PREFIX", "", meaning="Put before every object ke
 S3_PARTS_IN_ORDER = env.flag(
     "MASSDL_S3_PARTS_IN_ORDER", False, meaning="The S3 server wants the parts of an upload one after the other (rclone serve s3)."
 )
+S3_LINKS = env.flag(
+    "MASSDL_S3_LINKS",
+    True,
+    meaning="Browsers read stored files from the bucket by signed links. Without, the site passes the bytes on: set it to no where "
+    "staff cannot reach the bucket, or where its server cannot seek (rclone serve s3).",
+)
 PARTS_IN_FLIGHT = env.whole("MASSDL_PARTS_IN_FLIGHT", 4, at_least=1, meaning="Parts of one video sent to the bucket at the same time.")
 GCS_BUCKET = env.text("MASSDL_GCS_BUCKET", meaning="Bucket for the videos in Google Cloud Storage, instead of one in S3.")
 GCS_PREFIX = env.text("MASSDL_GCS_PREFIX", "", meaning="Put before every object key in Google's bucket, such as archive/.")

@@ -26,6 +26,7 @@ from videos.text import counted
 
 MOST_PROBLEMS = 200
 MOST_CHANNELS = 20
+OF_THE_STATE = ("pause", "resume", "cancel")
 FIRST_FAILED = Case(When(state=Scan.State.FAILED, then=Value(0)), default=Value(1))
 ASKED_FOR = ["made_from", "options_in_words", ("made_by", "started")]
 
@@ -88,8 +89,9 @@ class SessionPage(SessionReport):
         return f"{page}?buttons={self._names_of_buttons(request, session)}"
 
     def _names_of_buttons(self, request: HttpRequest, session: DownloadSession) -> str:
+        """Of those that go with the session's state; others come and go with each download, and do nothing where they are late."""
         allowed = self.get_actions(request)
-        return ",".join(name for name in self.names_of_page_actions(request, session) if name in allowed)
+        return ",".join(name for name in self.names_of_page_actions(request, session) if name in allowed and name in OF_THE_STATE)
 
     @display(description="made by")
     def made_by(self, session):
@@ -141,7 +143,7 @@ def folded(title: str, inner: SafeString, after: SafeString | str = "") -> SafeS
 
 
 def _outdated(session: DownloadSession) -> dict[str, str]:
-    text = "This session has changed since the page was loaded: its buttons are not the right ones any more."
+    text = "This session was paused, went on or ended since the page was loaded: other buttons belong to it now."
     page = reverse("admin:ingestion_downloadsession_change", args=[session.pk])
     return {"key": "buttons", "text": text, "link": "Load it again", "href": page}
 

@@ -107,7 +107,7 @@ def _videos(now: Look) -> Values:
         **cost,
         "speed": f"about {counted_bytes(round(now.speed))} a second" if now.running else "nothing is being downloaded",
         "pace": now.pace.in_words(),
-        "time_left": time_left(archive.waiting, now.pace, is_held=now.is_held),
+        "time_left": time_left(archive.waiting, now.pace, is_held=now.is_held, runs=bool(now.running)),
         "oldest": f"began {_span(now.running[0].began_at, now.now)} ago" if now.running else "none",
         "running": [running_row(one) for one in now.running[:SHOWN]],
         "running_more": more_words(archive.videos["downloading"]),

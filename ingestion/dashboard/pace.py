@@ -32,11 +32,12 @@ class Pace:
         return f"{counted(self.videos, 'video')} in the last hour" if self.videos else "none in the last hour"
 
 
-def time_left(waiting: int, pace: Pace, *, is_held: bool) -> str:
-    """Until `waiting` videos are stored, if it goes on as in the last hour."""
+def time_left(waiting: int, pace: Pace, *, is_held: bool, runs: bool) -> str:
+    """Until `waiting` videos are stored, if it goes on as in the last hour. Where nothing runs, all that waits is held back, or
+    waits for a later time."""
     if not waiting:
         return "nothing waits"
-    if is_held:
+    if is_held or not runs:
         return "unknown while nothing is begun"
     if not pace.is_known:
         return "unknown: too few were stored in the last hour"

@@ -32,7 +32,7 @@ def warning(operation: Operation, verb: Verb, *, at_once: bool) -> str:
     """What will happen; which rows are left alone, and why; whether it can be undone."""
     sentences = [verb.warning]
     if alone := operation.chosen - operation.total:
-        sentences.append(f"Of the {operation.chosen:,} chosen {_left_alone(alone, verb)}")
+        sentences.append(f"Of the {operation.chosen:,} chosen {_left_alone(alone, verb, 'is' if alone == 1 else 'are')}")
     sentences += [verb.undo_words] if verb.restored else []
     sentences += [] if at_once else [IN_BACKGROUND]
     return " ".join(sentences)
@@ -52,6 +52,8 @@ def outcome(operation: Operation, verb: Verb) -> str:
         alone = operation.chosen - changed - (operation.total - operation.handled)
         sentences = [f"{number_of(changed, noun)} {verb.done}."]
     sentences += [_left_alone(alone, verb)] if alone > 0 else []
+    if operation.counts.get("files") and not operation.counts.get("differences") and operation.handled == operation.total:
+        return " ".join([*sentences, *also(operation.counts), "All of it is as it was stored."])
     return " ".join(sentences + also(operation.counts))
 
 
@@ -65,8 +67,8 @@ def undone(operation: Operation) -> str:
     return f"{sentence} {alone:,} left alone: {'it has' if alone == 1 else 'they have'} changed again meanwhile."
 
 
-def _left_alone(count: int, verb: Verb) -> str:
-    return f"{count:,} left alone: {verb.left[0] if count == 1 else verb.left[1]}."
+def _left_alone(count: int, verb: Verb, be: str = "") -> str:
+    return f"{count:,} {be} left alone: {verb.left[0] if count == 1 else verb.left[1]}.".replace("  ", " ")
 
 
 def also(counts: Mapping[str, int]) -> list[str]:

@@ -66,16 +66,18 @@ PROBE = "massdl-probe-"
 class Store:
     """Videos' objects in one Django storage: a bucket (S3Storage, GoogleCloudStorage) or a folder (FileSystemStorage).
 
-    Raises SetupError for any other, and for a bucket that no credentials are found for.
+    Without `links` nobody is sent to a bucket itself. Raises SetupError for any other storage, and for a bucket that no
+    credentials are found for.
     """
 
-    def __init__(self, storage: Storage, *, in_order: bool = False):
+    def __init__(self, storage: Storage, *, in_order: bool = False, links: bool = True):
         self._place = _place_of(storage, in_order=in_order)
+        self._links = links
 
     @classmethod
     def default(cls) -> "Store":
         """The one of the settings (STORAGES["videos"]). A forked process gets connections of its own."""
-        return _default_store(os.getpid(), storages["videos"], settings.S3_PARTS_IN_ORDER)
+        return _default_store(os.getpid(), storages["videos"], settings.S3_PARTS_IN_ORDER, settings.S3_LINKS)
 
     @property
     def in_order(self) -> bool:
@@ -159,6 +161,8 @@ class Store:
         The storage is told to name the file `filename`, and with `as_attachment` to have it saved and not shown. Whether the
         object is there is not asked. Raises what the storage's libraries find wrong with our credentials.
         """
+        if not self._links:
+            return None
         disposition = content_disposition_header(as_attachment, filename) if filename or as_attachment else None
         return self._place.url(key, disposition=disposition, seconds=min(max(int(lifetime.total_seconds()), 1), LONGEST_LINK))
 
@@ -236,5 +240,5 @@ def _place_of(storage: Storage, *, in_order: bool) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _default_store(process: int, storage: Storage, in_order: bool) -> Store:
-    return Store(copy.copy(storage), in_order=in_order)
+def _default_store(process: int, storage: Storage, in_order: bool, links: bool) -> Store:
+    return Store(copy.copy(storage), in_order=in_order, links=links)

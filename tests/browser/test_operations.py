@@ -62,7 +62,7 @@ def test_a_selection_is_paused_and_resumed_in_the_list(complaints, page: Page, l
     expect(page.locator("#result_list").get_by_text("Paused", exact=True)).to_have_count(2)
     page.locator("#action-toggle").check()
     run(page, "Resume: go on at once")
-    expect(page.get_by_role("dialog").get_by_text("Of the 3 chosen 1 left alone: it was not waiting.")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_text("Of the 3 chosen 1 is left alone: it was not held back itself")).to_be_visible()
     page.get_by_role("dialog").get_by_role("button", name="Resume").click()
     expect(page.get_by_text("2 videos will go on at once.")).to_be_visible()
     assert Video.objects.due().count() == len(videos)

@@ -30,7 +30,7 @@ def test_a_session_is_watched_paused_and_resumed_on_its_page(complaints, page: P
     Video.objects.filter(pk=video.pk).update(status="failed", error_kind="network", claim_id=None, lease_owner="", lease_expires_at=None)
     expect(bar).to_have_count(0, timeout=SOON)
     expect(page.get_by_text("Stored: 0 of 2. Not stored: 1.")).to_be_visible()
-    old = page.get_by_text("its buttons are not the right ones any more")
+    old = page.get_by_text("other buttons belong to it now")
     expect(old).to_be_visible()  # nothing is left to be stopped, and something to be retried
     assert page.evaluate("window.sameDocument")
 

@@ -225,6 +225,16 @@ def test_a_server_that_answers_parts_as_if_they_were_all_is_read_by_this_site(ad
     assert body(response) == CONTENT[100:200]
 
 
+def test_where_browsers_shall_not_go_to_the_bucket_this_site_passes_the_bytes_on(admin_client, video, monkeypatch, settings, s3):
+    storage = make_s3_storage(s3.endpoint_url, s3.bucket, access_key=s3.access_key, secret_key=s3.secret_key)
+    monkeypatch.setitem(storages._storages, "videos", storage)
+    settings.S3_LINKS = False
+    put(Store(storage, in_order=True), KEY)
+    response = admin_client.get(file_of(video), headers={"range": "bytes=100-199"})
+    assert (response.status_code, response["Content-Range"]) == (206, "bytes 100-199/10240")
+    assert body(response) == CONTENT[100:200]
+
+
 @pytest.mark.parametrize(
     ("fields", "plays", "words"),
     [

@@ -49,7 +49,7 @@ def test_a_script_is_told_what_to_ask_with_the_exact_number_and_nothing_is_done(
     answer = send(admin_client, failed[:1], across=1, **JSON).json()
     operation = Operation.objects.get()
     assert (answer["title"], answer["yes"], answer["begin"]) == ("Retry 3 videos?", "Retry", step("begin", operation))
-    assert "Of the 4 chosen 1 left alone: it did not fail." in answer["text"]
+    assert "Of the 4 chosen 1 is left alone: it did not fail." in answer["text"]
     assert statuses() == ["failed"] * 3 + ["stored"]
 
 

@@ -278,7 +278,12 @@ LEFT = {
 
 @pytest.mark.parametrize(("waiting", "seen", "is_held", "words"), LEFT.values(), ids=LEFT)
 def test_the_time_left_is_honest(waiting, seen, is_held, words):
-    assert time_left(waiting, seen, is_held=is_held) == words
+    assert time_left(waiting, seen, is_held=is_held, runs=True) == words
+
+
+def test_where_nothing_runs_no_time_is_guessed():
+    """All that waits is held back by its session or channel, or waits for a later time."""
+    assert time_left(3, Pace(60, 0, 3600), is_held=False, runs=False) == "unknown while nothing is begun"
 
 
 SPANS = {
@@ -300,7 +305,7 @@ def test_the_pace_is_that_of_the_last_hour(admin_client):
     now = timezone.now()
     for minutes in (10, 20, 30, 40, 50, 70):
         make_video(status="stored", stored_at=now - timedelta(minutes=minutes))
-    make_video()
+    make_download()
     Worker.objects.create(name="host:supervisor", host="host", queue="all")
     values = told(admin_client)
     assert values["pace"] == "about 6 videos an hour"

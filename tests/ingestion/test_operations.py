@@ -87,8 +87,9 @@ def test_what_is_asked_for_is_counted_and_nothing_is_done(user):
     verb = find_verb(Video, "retry")
     assert words.question(operation, verb) == "Retry 2 videos?"
     assert words.warning(operation, verb, at_once=True) == (
-        "They are downloaded as soon as it is their turn, with all their attempts before them. "
-        "Of the 3 chosen 1 left alone: it did not fail. It can be undone for a week, where nothing else has changed meanwhile."
+        "They are downloaded as soon as it is their turn, with all their attempts before them. What YouTube refuses for good, such as "
+        "private videos, fails again until its owner changes that. Of the 3 chosen 1 is left alone: it did not fail. "
+        "It can be undone for a week, where nothing else has changed meanwhile."
     )
     assert (operation.state, statuses()) == ("asked", ["failed", "unavailable", "stored"])
     assert work_all() == 0
@@ -522,7 +523,7 @@ def test_what_is_stored_is_read_and_compared_with_its_assets(store):
     make_video(status="failed")
     operation = verified(store)
     assert (operation.state, operation.notes) == ("done", [])
-    assert tell(operation) == "2 videos looked at. 1 left alone: it is not stored. 3 files read."
+    assert tell(operation) == "2 videos looked at. 1 left alone: it is not stored. 3 files read. All of it is as it was stored."
 
 
 def test_what_is_missing_or_differs_is_found_and_named(store):

@@ -230,8 +230,16 @@ def test_buttons_that_are_not_the_right_ones_any_more_are_told_with_a_link(admin
     assert admin_client.get(address).json()["outdated"] == []
     DownloadSession.objects.update(state="paused")
     (row,) = admin_client.get(address).json()["outdated"]
-    assert "has changed since the page was loaded" in row["text"] and row["href"] == page_of(session)
+    assert "since the page was loaded" in row["text"] and row["href"] == page_of(session)
     assert admin_client.get(live_address(admin_client, session)).json()["outdated"] == []
+
+
+def test_a_download_that_begins_makes_no_button_wrong(admin_client):
+    session = make_session()
+    make_video(session=session)
+    address = live_address(admin_client, session)
+    make_download(session=session)
+    assert admin_client.get(address).json()["outdated"] == []
 
 
 # --- who may ask

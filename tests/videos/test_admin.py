@@ -225,7 +225,7 @@ def test_actions_count_what_they_did_and_what_they_left(admin_client, action, st
 def test_resume_makes_waiting_videos_due(admin_client):
     paused, due = make_video(wanted="pause"), make_video()
     later = make_video(next_attempt_at=timezone.now() + timedelta(days=1))
-    sentence = "2 videos will go on at once. 1 left alone: it was not waiting."
+    sentence = "2 videos will go on at once. 1 left alone: it was not held back itself; its session may be."
     assert said(choose(admin_client, "resume", [paused, due, later])) == [sentence]
     assert Video.objects.due().count() == 3
 

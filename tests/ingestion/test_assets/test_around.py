@@ -256,7 +256,7 @@ def test_a_retry_of_assets_takes_the_failed_ones_alone(admin_client):
     for kind, status in kinds.items():
         make_asset(video=video, kind=kind, ext=kind, status=status, error_kind="network" if status == "failed" else "")
     response = press(admin_client, "retry_assets", video)
-    assert said(response) == ["1 asset will be tried again. 2 left alone: they did not fail."]
+    assert said(response) == ["1 asset of 1 video will be tried again."]
     assert dict(Asset.objects.values_list("kind", "status")) == {**kinds, "thumbnail": "pending"}
     assert assets.claim_assets("w").video_id == video.pk
 
