@@ -168,7 +168,7 @@ class OperationAdmin(ReadOnlyAdmin):
     def how_far(self, operation):
         return f"{operation.handled:,} of {operation.total:,}"
 
-    @display(description="what came of it")
+    @display(description="outcome")
     def what_came(self, operation):
         verb = operations.find_verb(operation.model, operation.verb)
         return words.outcome(operation, verb) if verb and operation.handled else NOTHING

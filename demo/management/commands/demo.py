@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from demo.world import SHEETS, World, exports, forget, open_world
 
 USER = "admin"
+INTERRUPTED = 130  # as shells say it
 STOP_SECONDS = 30
 WATCHABLE_SPEED = 700_000  # bytes per second and connection: all of it would be over in 20 seconds
 
@@ -53,15 +54,21 @@ class Command(BaseCommand):
         if sheets:
             words += [word for name, value in (("--limit", limit), ("--quality", quality)) if value for word in (name, value)]
         self.stdout.write("Starting PostgreSQL, an S3 server and a local stand-in for YouTube...")
-        with open_world(folder, dict(os.environ)) as world:
-            if world.run("migrate", "--verbosity", "0"):
-                raise CommandError("The demo's tables could not be made; see above.")
-            (folder / "environment").write_text(exports(world, dict(os.environ)))
-            try:
-                raise SystemExit(self._once(world, words, report_file) if once else self._serve(world, words, port))
-            finally:
-                (folder / "environment").unlink(missing_ok=True)
-                held.close()
+        try:
+            with open_world(folder, dict(os.environ)) as world:
+                raise SystemExit(self._run(world, words, once=once, report_file=report_file, port=port))
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped before it was up.")
+            raise SystemExit(INTERRUPTED) from None
+        finally:
+            (folder / "environment").unlink(missing_ok=True)
+            held.close()
+
+    def _run(self, world: World, words: list[str], *, once: bool, report_file: str | None, port: int) -> int:
+        if world.run("migrate", "--verbosity", "0"):
+            raise CommandError("The demo's tables could not be made; see above.")
+        (world.folder / "environment").write_text(exports(world, dict(os.environ)))
+        return self._once(world, words, report_file) if once else self._serve(world, words, port)
 
     def _once(self, world: World, words: list[str], report_file: str | None) -> int:
         report = ["--report-file", report_file] if report_file else []
