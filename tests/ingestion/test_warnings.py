@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ingestion.admin.steering import cancel_warning
+from ingestion.admin.bulk_actions import cancel_warning
 from ingestion.models import Limits
 from tests.factories import make_channel, make_session, make_video
 from tests.pages import make_download, page_of, staff_with
