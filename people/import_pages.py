@@ -153,7 +153,8 @@ class SheetPagesMixin(ImportExportMixin):
             raise PermissionDenied
 
     def _say_confirmed(self, request: HttpRequest, upload: SheetUpload) -> HttpResponse:
-        messages.info(request, ALREADY)
+        """With the refused rows once more: of a double click only the second answer is seen."""
+        messages.info(request, _with_refused(ALREADY, upload, _dry_run(_read(upload))) if upload.data else ALREADY)
         return redirect(upload.page or self._page_without_session(request))
 
     def _page_without_session(self, request: HttpRequest) -> str:
@@ -227,7 +228,10 @@ def _first(sentences: list[str]) -> list[str]:
 
 
 def _imported(upload: SheetUpload, report: SheetReport) -> str:
-    sentence = f"Imported {upload.name}: {report.summary}."
+    return _with_refused(f"Imported {upload.name}: {report.summary}.", upload, report)
+
+
+def _with_refused(sentence: str, upload: SheetUpload, report: SheetReport) -> str:
     if not report.refusals:
         return sentence
     link = '{} <a class="underline" href="{}">Download the refused rows</a>'

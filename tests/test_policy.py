@@ -30,6 +30,7 @@ def policy_of(response: HttpResponse) -> dict[str, str]:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("downloads_in_the_tests_transaction")
 @pytest.mark.parametrize("key", sorted(roles.pages()))
 def test_every_page_has_the_policy_and_no_script_of_its_own(key, admin_client):
     response = admin_client.get(place(key))

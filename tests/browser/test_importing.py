@@ -63,7 +63,7 @@ def test_a_sheet_with_errors_is_imported_on_a_telephone(site, page: Page):
     page.get_by_role("button", name="Confirm import").dblclick()
     expect(page).to_have_url(re.compile("/downloadsession/"))
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the refused rows").click()
+        page.get_by_role("link", name="Download the refused rows").first.click()
     assert download.value.suggested_filename == "people refused.csv"
     assert complaints == []
 

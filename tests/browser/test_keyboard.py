@@ -84,6 +84,7 @@ def test_filters_open_and_close_and_the_focus_comes_back(page: Page, live_server
     page.keyboard.press("Enter")
     expect(page.locator("#filter-form").locator(":focus")).to_have_count(1)
     page.keyboard.press("Enter")
+    expect(page.locator("input.select2-search__field:focus")).to_have_count(1)
     page.keyboard.type("Stored")
     expect(page.get_by_role("option")).to_have_text(["Stored"])
     page.keyboard.press("Enter")
