@@ -91,6 +91,12 @@ def look_here(way: str) -> dict[str, Any]:
     from django.contrib.auth.models import User
     from django.test import Client
 
+    from massdl_site.patience import bound_statements
+
+    if way == "ours":
+        bound_statements()  # as massdl_site.wsgi does
+    if way == "ours":
+        bound_statements()  # as massdl_site.wsgi does
     staff = User.objects.filter(username="bench").first() or User.objects.create_superuser("bench")
     client, values = Client(HTTP_HOST="localhost"), rows()
     client.force_login(staff, backend="django.contrib.auth.backends.ModelBackend")

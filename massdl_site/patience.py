@@ -12,14 +12,19 @@ from massdl_site import refusals
 
 
 def bound_statements() -> None:
-    """From now on every statement of this process has WEB_STATEMENT_SECONDS; for processes that serve pages and nothing else."""
+    """From now on every statement of this process has WEB_STATEMENT_SECONDS, and none is compiled before it runs: for processes that
+    serve pages and nothing else."""
     connection_created.connect(_bound, dispatch_uid="web_statement_seconds")
 
 
 def _bound(connection: Any, **_: Any) -> None:
-    """For the whole session, as a statement of its own: a pooler in session mode need not pass on the options of a connection."""
+    """For the whole session, as a statement of its own: a pooler in session mode need not pass on the options of a connection.
+
+    Statements of pages are large and read little: to compile one takes many times longer than to run it.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, false)", [f"{settings.WEB_STATEMENT_SECONDS}s"])
+        seconds = f"{settings.WEB_STATEMENT_SECONDS}s"
+        cursor.execute("SELECT set_config('statement_timeout', %s, false), set_config('jit', 'off', false)", [seconds])
 
 
 class TellsWhatTookTooLong:

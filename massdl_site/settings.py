@@ -120,6 +120,8 @@ TEMPLATES = [
     },
 ]
 
+FORM_RENDERER = "massdl_site.widgets.RememberingRenderer"
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -408,7 +410,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"sentence": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "sentence"}},
+    "filters": {"refusals": {"()": "massdl_site.log_filters.RefusalsInALine"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "sentence", "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "axes": {"level": "WARNING"},

@@ -35,6 +35,12 @@ def said(response) -> list[str]:
     return [LINK_TO_OPERATION.sub("", str(message)) for message in get_messages(response.wsgi_request)]
 
 
+def words_of(response) -> str:
+    """What a page says, without its markup."""
+    text = re.sub(r"<(script|style).*?</\1>", " ", response.text, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
 def staff_with(*codenames: str) -> User:
     user = User.objects.create_user("somebody", is_staff=True)
     user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
@@ -59,6 +65,11 @@ def choose(client, action: str, rows, *, query: str = "", all_matching: bool = F
     if newest and response.headers.get("Location") == page_of(newest):
         return client.post(reverse("admin:ingestion_operation_begin", args=[newest.pk]), {"next": page})
     return response
+
+
+def offered(client, row) -> set[str]:
+    """The buttons on the row's page."""
+    return {button["name"] for button in client.get(page_of(row)).context["page_actions"]["buttons"]}
 
 
 def press(client, action: str, row):

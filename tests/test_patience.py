@@ -21,14 +21,15 @@ def bounded(settings):
 
 
 def test_connections_of_a_process_that_serves_pages_have_the_bound_and_no_others_have(bounded):
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("7s",)
+    assert _shown("statement_timeout", "jit") == ["7s", "off"]
     patience.connection_created.disconnect(dispatch_uid="web_statement_seconds")
     connection.close()
+    assert _shown("statement_timeout", "jit") == ["0", "on"]
+
+
+def _shown(*names: str) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("0",)
+        return [cursor.execute(f"SHOW {name}").fetchone()[0] for name in names]
 
 
 def _sleep(**_) -> None:

@@ -131,9 +131,18 @@ class Video(models.Model):
                 condition=Q(error_kind__gt=""),
                 name="video_error_newest",
             ),
+            models.Index(
+                "session",
+                "error_kind",
+                F("upload_date").desc(nulls_last=True),
+                F("id").desc(),
+                condition=Q(error_kind__gt=""),
+                name="video_session_error",
+            ),
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="video_stored_at"),
             models.Index(fields=["checksum"], condition=Q(status="stored"), name="video_checksum"),
             models.Index(fields=["file_size"], condition=Q(status="stored"), name="video_file_size"),
+            models.Index("channel", F("file_size").desc(), F("id").desc(), condition=Q(status="stored"), name="video_channel_largest"),
         ]
 
     def __str__(self):
@@ -276,7 +285,12 @@ class VideoTally(models.Model):
             models.Index(fields=["person_id"], name="tally_person"),
             models.Index(fields=["channel_id"], name="tally_channel"),
             models.Index(F("bytes").desc(), condition=Q(channel_id=None, person_id__isnull=False), name="tally_largest"),
-            models.Index(fields=["session_id"], condition=Q(session_id__isnull=False), name="tally_session"),
+            models.Index(
+                fields=["session_id"],
+                include=["channel_id", "status", "error_kind", "videos", "bytes"],  # thousands of rows for each, read on every page
+                condition=Q(session_id__isnull=False),
+                name="tally_of_session",
+            ),
             models.Index(fields=["id"], condition=Q(is_folded=False), name="tally_fresh"),
             models.Index(fields=["person_id"], condition=Q(channel_id__isnull=True), name="tally_total"),
         ]

@@ -27,6 +27,9 @@ AFRESH = {
 class VideoQuerySet(models.QuerySet):
     """Adjectives filter; verbs change rows in one UPDATE and return how many they changed."""
 
+    known_count: int | None = None
+    """How many these are, noted by somebody who knows; what is filtered further does not have it."""
+
     def stored(self):
         return self.filter(status="stored")
 

@@ -5,16 +5,21 @@ runs included; "bytes" are those of the videos' own files, without pictures, cap
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Lookup, Q, QuerySet, Sum
+from django.db.models.expressions import Col
+from django.db.models.sql.where import AND, WhereNode
 
-from videos.models import VideoTally
+from videos.models import Video, VideoTally
 
 FOLDING = 0x74616C79  # an advisory lock: one at a time is enough, on all hosts
 KEY = "person_id, channel_id, session_id, status, error_kind"
+COLUMNS = set(KEY.split(", "))
+OF_KEYS_ONLY = {"person_id", "channel_id", "session_id"}
+"""Columns that the totals do without."""
 
 # What is fresh goes into the one row of its key and into the totals; rows of other keys are not touched
 FOLD = f"""
@@ -193,6 +198,50 @@ def _of(key: str, ids: Collection[int]) -> dict[int, Tally]:
     for pk, status, kind, videos, size in rows.annotate(number=Sum("videos"), size=Sum("bytes")):
         found[pk].add(status, kind, int(videos), int(size))
     return found
+
+
+def known_count(videos: QuerySet[Video]) -> int | None:
+    """How many videos a filter finds, without looking at them; None when it asks for something that the tallies do not know.
+
+    That part of it which they do know is enough where nothing is like that: then it is 0, whatever else is asked for.
+    """
+    where = videos.query.where
+    if where.negated or where.connector != AND or videos.query.is_sliced:
+        return None
+    known = [condition for condition in where.children if _is_known(condition)]
+    is_whole = len(known) == len(where.children)
+    if not known and not is_whole:
+        return None
+    found = _count(known)
+    return found if is_whole or not found else None
+
+
+def _is_known(condition: WhereNode | Lookup) -> bool:
+    """Whether it compares nothing but what the tallies are kept by."""
+    if isinstance(condition, WhereNode):
+        return all(map(_is_known, condition.children))
+    column = getattr(condition, "lhs", None)
+    is_tallied = isinstance(column, Col) and column.alias == Video._meta.db_table and column.target.column in COLUMNS
+    return is_tallied and not hasattr(condition.rhs, "resolve_expression")
+
+
+def _count(conditions: Sequence[WhereNode | Lookup]) -> int:
+    """By the totals where only statuses and kinds are asked for, else by the rows of the keys. The columns have the same names."""
+    asked = {column for condition in conditions for column in _columns(condition)}
+    of_keys = Q(channel_id__isnull=False)
+    rows = VideoTally.objects.filter(of_keys if asked & OF_KEYS_ONLY else Q(channel_id=None, person_id=None) | Q(of_keys, is_folded=False))
+    table = {Video._meta.db_table: VideoTally._meta.db_table}
+    for condition in conditions:
+        rows.query.where.add(condition.relabeled_clone(table), AND)
+    return int(rows.aggregate(found=Sum("videos", default=0))["found"])
+
+
+def _columns(condition: WhereNode | Lookup) -> Iterator[str]:
+    if isinstance(condition, WhereNode):
+        for child in condition.children:
+            yield from _columns(child)
+    else:
+        yield condition.lhs.target.column
 
 
 def fold() -> int:

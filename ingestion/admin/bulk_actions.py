@@ -59,7 +59,7 @@ class BulkActions(PageActions):
 
     def warning(self, request: HttpRequest, obj: Any, name: str) -> str:
         verb = operations.find_verb(self.model, name)
-        return cancel_warning(self.unfinished(obj), now=name == "cancel_now") if name.startswith("cancel") else verb.warning
+        return f"{not_stored_yet(self.unfinished(obj))} {verb.warning}" if name.startswith("cancel") else verb.warning
 
     def run_verb(self, request: HttpRequest, chosen: QuerySet[Any], verb: Verb) -> HttpResponse | None:
         """Do it, when a row's page sent it; else ask whether it is to be done, and to how many rows."""
@@ -118,8 +118,6 @@ def note_page(note: Mapping[str, Any]) -> str:
     return reverse(f"admin:{note['model'].replace('.', '_')}_change", args=[note["pk"]])
 
 
-def cancel_warning(unfinished: int, *, now: bool) -> str:
-    """What a cancel would do by now; a count that ended early says so."""
-    videos = f"{unfinished or 'No'} video{'' if unfinished == 1 else 's'} will be given up and not downloaded"
-    running = "What runs stops within seconds." if now else "What runs may finish."
-    return f"{videos}, with the scans and assets that wait. {running} A retry brings back what was given up."
+def not_stored_yet(unfinished: int) -> str:
+    """How many videos a cancel is about; a count that ended early says so."""
+    return f"{unfinished or 'No'} video{' is' if unfinished == 1 else 's are'} not stored yet."

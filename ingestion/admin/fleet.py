@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,9 +12,9 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from ingestion import budget, operations, schedule, steering
-from ingestion.admin.bulk_actions import cancel_warning, tell
+from ingestion.admin.bulk_actions import not_stored_yet, tell
 from ingestion.admin.kinds import MEANINGS, meaning_with_link
-from ingestion.admin.limits_form import LimitsForm
+from ingestion.admin.limits_form import LimitsForm, TellsBlanks
 from ingestion.admin.page_actions import PageActions
 from ingestion.admin.windows import WindowInline
 from ingestion.models import Budget, DownloadSession, Limits, Scan, Worker
@@ -24,23 +23,21 @@ from ingestion.operations.steered import given_up, running
 from ingestion.operations.words import also, title
 from ingestion.roster import ALIVE, SUPERVISOR
 from ingestion.steering import Everything, Steered
+from videos import tallies
 from videos.admin import PlainChangeList, ReadOnlyAdmin, WidePages
 from videos.cells import NOTHING, kind_label, label, moment, one_line, video_link
 from videos.models import Video
-from videos.paginator import capped_count
+from videos.paginator import Count, capped_count
 
 QUEUES = {SUPERVISOR: "Supervisor", "control": "Scans", "download": "Downloads"}
-FROM_ENVIRONMENT = {
-    "requests_per_second": "REQUESTS_PER_SECOND",
-    "requests_per_hour": "REQUESTS_PER_HOUR",
-    "breaker_seconds": "BREAKER_SECONDS",
-    "time_zone": "TIME_ZONE",
-}
-"""Limits whose blank means a setting."""
+GIVEN_UP = (
+    "All that is still owed, of all sessions, channels and hosts, is given up and not downloaded. To resume a session brings back "
+    "what is its own."
+)
 
 
 @admin.register(Limits)
-class LimitsAdmin(WidePages, PageActions, ModelAdmin):
+class LimitsAdmin(TellsBlanks, WidePages, PageActions, ModelAdmin):
     """The one row: its list is its page. Pausing is for the buttons, which say what came of it, and not for the form."""
 
     form = LimitsForm
@@ -75,15 +72,9 @@ class LimitsAdmin(WidePages, PageActions, ModelAdmin):
         return (first, "pause_everything_now", *self.grave_actions)
 
     def warning(self, request, obj, name):
-        unfinished = capped_count(Video.objects.unfinished())
-        return f"{cancel_warning(unfinished, now=name.endswith('_now'))} This is about all sessions, channels and hosts."
-
-    def formfield_for_dbfield(self, db_field, request, **kwargs):
-        """Where a blank field means the environment's value, that value shines through."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field and db_field.name in FROM_ENVIRONMENT:
-            field.widget.attrs["placeholder"] = f"{getattr(settings, FROM_ENVIRONMENT[db_field.name])}"
-        return field
+        unfinished = not_stored_yet(Count(tallies.archive().waiting))
+        runs = "What runs is stopped within seconds." if name.endswith("_now") else "What runs may finish."
+        return f"{unfinished} {GIVEN_UP} {runs}"
 
     def save_model(self, request, obj, form, change):
         """Writes what was changed and nothing else: every claim locks this row."""

@@ -1,17 +1,14 @@
 """Which actions can do something for one row at this moment: the others have no button on its page."""
 
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
-from ingestion.models import DownloadSession, Scan
+from ingestion.models import DownloadSession
+from ingestion.operations.steered import CHANNEL_IS_LISTED, CHANNEL_OWES, CHANNEL_RUNS, CHANNEL_WAITS
 from ingestion.operations.verbs import FIRST
 from people.models import Channel
 from videos.models import Asset, Video
 
 State, Status, Wanted = DownloadSession.State, Video.Status, Video.Wanted
-OPEN_SCANS = (Scan.State.PENDING, Scan.State.RUNNING)
-LATER = Q(next_attempt_at__gt=Now())
 
 
 def idle_for_video(video: Video) -> set[str]:
@@ -60,20 +57,9 @@ def idle_for_session(session: DownloadSession) -> set[str]:
 
 def idle_for_channel(channel: Channel) -> set[str]:
     """One query."""
-    videos, scans = Video.objects.filter(channel=OuterRef("pk")), Scan.objects.filter(channel=OuterRef("pk"))
-    assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING)
-    open_scans = scans.filter(state__in=OPEN_SCANS)
-    held = [State.PAUSED, State.CANCELLED]
     facts = (
         Channel.objects.filter(pk=channel.pk)
-        .annotate(
-            runs=Exists(videos.filter(status=Status.DOWNLOADING))
-            | Exists(scans.filter(state=Scan.State.RUNNING))
-            | Exists(assets.in_work()),
-            waits=Exists(videos.waiting()) | Exists(open_scans.filter(LATER)) | Exists(assets.filter(LATER)),
-            owes=Exists(videos.unfinished()) | Exists(open_scans) | Exists(assets),
-            is_listed=Exists(open_scans.exclude(session__state__in=held)),
-        )
+        .annotate(runs=CHANNEL_RUNS, waits=CHANNEL_WAITS, owes=CHANNEL_OWES, is_listed=CHANNEL_IS_LISTED)
         .values("runs", "waits", "owes", "is_listed")
         .get()
     )

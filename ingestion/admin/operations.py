@@ -23,6 +23,7 @@ from unfold.decorators import display
 from ingestion import operations
 from ingestion.admin.bulk_actions import note_page, page_of, tell
 from ingestion.models import Operation
+from ingestion.models.operations import BUSY
 from ingestion.operations import Verb, words
 from ingestion.roster import live_supervisors
 from videos.admin import ReadOnlyAdmin
@@ -31,8 +32,7 @@ from videos.text import counted
 
 State = Operation.State
 COLOURS = {State.RUNNING: "info", State.DONE: "success", State.STOPPED: "warning", State.UNDOING: "info"}
-BUSY = (State.RUNNING, State.UNDOING)
-MOST_NOTES = 200
+SHOWN_NOTES = 200
 NO_WORKER = "No worker is running: it goes on when one is started, with: manage.py workers"
 GONE = "This was not begun within a day, and is forgotten. Choose the rows again."
 
@@ -57,7 +57,6 @@ class OperationAdmin(ReadOnlyAdmin):
     list_display = ("name", "status", "how_far", "what_came", "asked_by", "asked")
     list_select_related = ("created_by",)
     list_filter = (("state", ChoicesDropdownFilter), AskerFilter)
-    list_per_page = 25
     change_form_outer_before_template = "admin/operation.html"
     readonly_fields = ("status", "asked_by", "asked", "began", "ended", "was_stopped_by", "was_undone_by", "found")
 
@@ -199,8 +198,8 @@ class OperationAdmin(ReadOnlyAdmin):
 
     @display(description="by row")
     def found(self, operation):
-        rows = [(_link(note), note["text"]) for note in operation.notes[:MOST_NOTES]]
-        if (more := len(operation.notes) - MOST_NOTES) > 0:
+        rows = [(_link(note), note["text"]) for note in operation.notes[:SHOWN_NOTES]]
+        if (more := len(operation.notes) - SHOWN_NOTES) > 0:
             rows.append((NOTHING, f"{more:,} more"))
         return table(("", "What"), rows)
 
@@ -223,9 +222,7 @@ def _back_to(request: HttpRequest, operation: Operation) -> str:
 
 
 def undo_warning(operation: Operation) -> str:
-    verb = operations.find_verb(operation.model, operation.verb)
-    noun = verb.noun if verb and verb.noun else words.noun_of(operation)
-    return f"{words.number_of(operation.changed, noun)} will be put back as before, but for what has changed again meanwhile."
+    return f"{counted(operation.changed, words.noun_of(operation))} will be put back as before, but for what has changed again meanwhile."
 
 
 def values_of(operation: Operation) -> dict[str, Any]:

@@ -77,7 +77,6 @@ class DownloadSessionAdmin(SessionPage, BulkActions, ReadOnlyAdmin):
     list_display = ("name", "source_name", "status", "progress", "waiting", "refused", "made_by", "started")
     list_select_related = ("created_by",)
     list_filter = (("state", ChoicesDropdownFilter), MadeByFilter)
-    list_per_page = 25
     search_fields = ("source",)
     search_help_text = "Name of the sheet, or the channel's address"
     actions = tuple(VERBS["ingestion.downloadsession"])

@@ -77,7 +77,8 @@ class Operation(models.Model):
 
 
 class OperationPiece(models.Model):
-    """Rows of an operation that are worked together, in one transaction: all of a piece happens, or nothing.
+    """Rows of an operation that are worked together, in one transaction: all of a piece happens, or nothing. A channel or session
+    with all that stands behind it is a piece of its own, worked in steps that may be done again.
 
     It is worked while it is `todo`, and once more when a `done` one is undone. Its claim is for work that takes longer than
     a transaction should. `before` tells for each row that was changed what is put back: {id: {column: [before, after]}}. One that

@@ -91,6 +91,8 @@ class Scan(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state__in=["pending", "running"]), name="scan_open"),
             models.Index("state", models.F("id").desc(), name="scan_state_newest"),
+            models.Index("error_kind", models.F("id").desc(), condition=Q(error_kind__gt=""), name="scan_error_newest"),
+            models.Index(fields=["session", "state"], name="scan_session_state"),
         ]
 
     def __str__(self):
@@ -137,6 +139,13 @@ class Attempt(models.Model):
         indexes = [
             models.Index("error_kind", models.F("id").desc(), condition=Q(error_kind__gt=""), name="attempt_error_kind"),
             models.Index("outcome", models.F("id").desc(), condition=~Q(outcome__in=["", "stored"]), name="attempt_outcome_newest"),
+            models.Index(
+                "session",
+                "outcome",
+                models.F("id").desc(),
+                condition=~Q(outcome__in=["", "stored"]),
+                name="attempt_session_outcome",
+            ),
             models.Index("way", models.F("id").desc(), condition=Q(way__in=["convert", "tracks", "spool"]), name="attempt_way_newest"),
             models.Index(fields=["id"], condition=Q(outcome=""), name="attempt_running"),
             models.Index(fields=["video"], condition=Q(upload__isnull=False) & ~Q(outcome="stored"), name="attempt_begun_upload"),

@@ -2,7 +2,7 @@
 
 verb, steered, verbs   what can be done, to which rows, in which words
 pieces                 the rows it is about, fixed when it is asked for, and what they were before
-working                piece after piece, each in one transaction, by any worker
+working                piece after piece, by any worker; each in one transaction, but for those behind which much more stands
 verifying              the one verb that reads the storage
 words                  what is asked and what has come of it, in sentences
 
@@ -75,7 +75,7 @@ def begin(operation: Operation) -> bool:
         verb = find_verb(operation.model, operation.verb)
         if began and verb and verb.hold:
             rows = apps.get_model(operation.model)._default_manager.filter(pk__in=_rows_of(operation))
-            verb.hold(rows, operation.created_by, lambda: None)
+            verb.hold(rows, operation.created_by)
     if began:
         _go_on(operation)
     return bool(began)

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from ingestion import steering
 from ingestion.models import DownloadSession, Scan
-from ingestion.operations.verb import HOLD, VIDEOS, Asker, Check, Filter, Result, Verb, Work
+from ingestion.operations.verb import HOLD, VIDEOS, Asker, Check, Filter, Hold, Result, Verb, Work
 from ingestion.steering import Channels, Scope, Sessions, Steered, Videos
 from people.models import Channel
 from videos.models import Asset, Video
@@ -18,6 +18,7 @@ from videos.querysets import VideoQuerySet
 
 State, Status, Wanted = DownloadSession.State, Video.Status, Video.Wanted
 OPEN_SCANS = (Scan.State.PENDING, Scan.State.RUNNING)
+LATER = Q(next_attempt_at__gt=Now())
 
 SCOPES: Mapping[type[Model], Callable[[QuerySet[Any]], Scope]] = {Video: Videos, Channel: Channels, DownloadSession: Sessions}
 
@@ -62,15 +63,9 @@ def _resume(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
     return Result(counts + Counter(woken_videos=done.videos, woken_assets=done.assets))
 
 
-def _hold(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
+def _hold(*, now: bool) -> Hold:
     """Nothing more of a session is begun while it is being cancelled."""
-    steering.pause(SCOPES[rows.model](rows), now=False, reason=_by("Being cancelled", asker))
-    return Result(Counter())
-
-
-def _hold_now(rows: QuerySet[Any], asker: Asker, check: Check) -> Result:
-    steering.pause(SCOPES[rows.model](rows), now=True, reason=_by("Being cancelled", asker))
-    return Result(Counter())
+    return lambda rows, asker: steering.pause(SCOPES[rows.model](rows), now=now, reason=_by("Being cancelled", asker))
 
 
 def in_batches(rows: QuerySet[Any], change: Callable[[QuerySet[Any]], int], check: Check) -> int:
@@ -101,6 +96,13 @@ def running(scope: Scope) -> Counter[str]:
     )
 
 
+def _named(name: str, *, now: bool) -> dict[str, str]:
+    button = name.capitalize()
+    if now:
+        return {"name": f"{name}_now", "button": f"{button} now", "hint": "stop running ones", "question": f"{button} {{rows}} at once?"}
+    return {"name": name, "button": button, "hint": "let running ones finish", "question": f"{button} {{rows}}?"}
+
+
 @dataclass(frozen=True)
 class Steering:
     """How the five verbs of `steering` read for one model: the rows that each fits, and the reasons for those it does not."""
@@ -124,68 +126,54 @@ class Steering:
     holds: bool = False
 
     def verbs(self) -> list[Verb]:
-        drain, at_once = "What runs may finish.", "What runs is stopped within seconds, and begun again when it goes on."
-        gone = f"{self.gives_up} {self.comes_back}"
-        pause = {"done": "paused", "left": self.not_paused, "restored": self.paused_columns, "steers": True}
-        cancel = {"done": "cancelled", "left": self.not_cancelled, "restored": self.cancelled_columns, "steers": True}
-        cancel |= {"fits": self.cancellable, "permission": self.cancels, "is_grave": True, "in_steps": self.in_steps}
-        cancel |= {"undo_words": self.cancel_undo}
-        return [
-            Verb(
-                "pause",
-                "Pause",
-                "let running ones finish",
-                "Pause {rows}?",
-                f"Nothing more of them is begun until somebody resumes it. {drain}",
-                fits=self.pausable,
-                work=_pause(now=False),
-                **pause,
-            ),
-            Verb(
-                "pause_now",
-                "Pause now",
-                "stop running ones",
-                "Pause {rows} at once?",
-                f"Nothing more of them is begun until somebody resumes it. {at_once}",
-                fits=self.stoppable,
-                work=_pause(now=True),
-                **pause,
-            ),
-            Verb(
-                "resume",
-                "Resume",
-                "go on at once",
-                "Resume {rows}?",
-                "What was held back goes on, and what waited for a later time is tried at once where it can be.",
-                self.resumed,
-                self.not_resumed,
-                self.resumable,
-                _resume,
-                restored=self.resumed_columns,
-                steers=True,
-                in_steps=self.in_steps,
-            ),
-            Verb(
-                "cancel",
-                "Cancel",
-                "let running ones finish",
-                "Cancel {rows}?",
-                f"{gone} {drain}",
-                work=_cancel(now=False),
-                hold=_hold if self.holds else None,
-                **cancel,
-            ),
-            Verb(
-                "cancel_now",
-                "Cancel now",
-                "stop running ones",
-                "Cancel {rows} at once?",
-                f"{gone} What runs is stopped within seconds.",
-                work=_cancel(now=True),
-                hold=_hold_now if self.holds else None,
-                **cancel,
-            ),
-        ]
+        return [*map(self._pause, (False, True)), self._resume(), *map(self._cancel, (False, True))]
+
+    def _pause(self, now: bool) -> Verb:
+        runs = "What runs is stopped within seconds, and begun again when it goes on." if now else "What runs may finish."
+        return Verb(
+            **_named("pause", now=now),
+            warning=f"Nothing more of them is begun until somebody resumes it. {runs}",
+            done="paused",
+            left=self.not_paused,
+            fits=self.stoppable if now else self.pausable,
+            work=_pause(now=now),
+            restored=self.paused_columns,
+            steers=True,
+        )
+
+    def _resume(self) -> Verb:
+        return Verb(
+            "resume",
+            "Resume",
+            "go on at once",
+            "Resume {rows}?",
+            "What was held back goes on, and what waited for a later time is tried at once where it can be.",
+            self.resumed,
+            self.not_resumed,
+            self.resumable,
+            _resume,
+            restored=self.resumed_columns,
+            steers=True,
+            in_steps=self.in_steps,
+        )
+
+    def _cancel(self, now: bool) -> Verb:
+        runs = "What runs is stopped within seconds." if now else "What runs may finish."
+        return Verb(
+            **_named("cancel", now=now),
+            warning=f"{self.gives_up} {self.comes_back} {runs}",
+            done="cancelled",
+            left=self.not_cancelled,
+            fits=self.cancellable,
+            work=_cancel(now=now),
+            permission=self.cancels,
+            restored=self.cancelled_columns,
+            undo_words=self.cancel_undo,
+            steers=True,
+            is_grave=True,
+            in_steps=self.in_steps,
+            hold=_hold(now=now) if self.holds else None,
+        )
 
 
 WAITING_ASSETS = Asset.objects.filter(video=OuterRef("pk"), status=Asset.Status.PENDING)
@@ -193,7 +181,7 @@ WAITING_ASSETS = Asset.objects.filter(video=OuterRef("pk"), status=Asset.Status.
 
 def _resumable(videos: VideoQuerySet) -> QuerySet[Video]:
     """Held back themselves, or with something beside them that waits for later."""
-    later = WAITING_ASSETS.filter(next_attempt_at__gt=Now())
+    later = WAITING_ASSETS.filter(LATER)
     held = Q(pk__in=videos.waiting().order_by().values("pk"))
     return videos.filter(held | Q(status=Status.DOWNLOADING, wanted=Wanted.PAUSE) | Exists(later))
 
@@ -203,36 +191,32 @@ def _cancellable(videos: VideoQuerySet) -> QuerySet[Video]:
     return videos.filter(going | Exists(WAITING_ASSETS))
 
 
-def _channels_that_wait(channels: QuerySet[Channel]) -> QuerySet[Channel]:
-    """Held back, or with something of theirs that waits for later."""
-    videos = Video.objects.filter(channel=OuterRef("pk")).waiting()
-    scans = Scan.objects.filter(channel=OuterRef("pk"), state__in=OPEN_SCANS, next_attempt_at__gt=Now())
-    assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING, next_attempt_at__gt=Now())
-    return channels.filter(Q(state=Channel.State.PAUSED) | Exists(videos) | Exists(scans) | Exists(assets))
-
-
-def _channels_at_work(channels: QuerySet[Channel]) -> QuerySet[Channel]:
-    """Not paused, or with something that runs on though they are."""
-    videos = Video.objects.filter(channel=OuterRef("pk"), status=Status.DOWNLOADING)
-    scans = Scan.objects.filter(channel=OuterRef("pk"), state=Scan.State.RUNNING)
-    assets = Asset.objects.filter(video__channel=OuterRef("pk")).in_work()
-    return channels.filter(~Q(state=Channel.State.PAUSED) | Exists(videos) | Exists(scans) | Exists(assets))
+_videos, _scans = Video.objects.filter(channel=OuterRef("pk")), Scan.objects.filter(channel=OuterRef("pk"))
+_open_scans = _scans.filter(state__in=OPEN_SCANS)
+_assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING)
+CHANNEL_RUNS = (
+    Exists(_videos.filter(status=Status.DOWNLOADING)) | Exists(_scans.filter(state=Scan.State.RUNNING)) | Exists(_assets.in_work())
+)
+_pending = _videos.filter(status=Status.PENDING)
+# each by the index that serves it: of those held back, of the order of claims, of assets that are due
+CHANNEL_WAITS = (
+    Exists(_pending.exclude(wanted=Wanted.RUN))
+    | Exists(_pending.filter(LATER, wanted=Wanted.RUN))
+    | Exists(_open_scans.filter(LATER))
+    | Exists(_assets.filter(LATER, claim_id=None))
+)
+"""Something of it waits for later."""
+CHANNEL_OWES = Exists(_videos.unfinished()) | Exists(_open_scans) | Exists(_assets)
+"""Something of it is to be done."""
+CHANNEL_IS_LISTED = Exists(_open_scans.exclude(session__state__in=[State.PAUSED, State.CANCELLED]))
 
 
 def _sessions_that_wait(sessions: QuerySet[DownloadSession]) -> QuerySet[DownloadSession]:
     videos = Video.objects.filter(session=OuterRef("pk")).waiting()
-    scans = Scan.objects.filter(session=OuterRef("pk"), state=Scan.State.PENDING, next_attempt_at__gt=Now())
-    assets = Asset.objects.filter(session=OuterRef("pk"), status=Asset.Status.PENDING, next_attempt_at__gt=Now())
+    scans = Scan.objects.filter(session=OuterRef("pk"), state=Scan.State.PENDING).filter(LATER)
+    assets = Asset.objects.filter(session=OuterRef("pk"), status=Asset.Status.PENDING).filter(LATER)
     waits = Q(state=State.RUNNING) & (Exists(videos) | Exists(scans) | Exists(assets))
     return sessions.filter(Q(state__in=[State.PAUSED, State.CANCELLED]) | waits)
-
-
-def _owing(channels: QuerySet[Channel]) -> QuerySet[Channel]:
-    """Those that something is to be done of."""
-    videos = Video.objects.unfinished().filter(channel=OuterRef("pk"))
-    scans = Scan.objects.filter(channel=OuterRef("pk"), state__in=OPEN_SCANS)
-    assets = Asset.objects.filter(video__channel=OuterRef("pk"), status=Asset.Status.PENDING)
-    return channels.filter(Exists(videos) | Exists(scans) | Exists(assets))
 
 
 STEERED_VIDEOS = Steering(
@@ -243,8 +227,8 @@ STEERED_VIDEOS = Steering(
     not_paused=("it is paused or over already", "they are paused or over already"),
     not_resumed=("it was not held back itself; its session may be", "they were not held back themselves; their sessions may be"),
     not_cancelled=("it was over already", "they were over already"),
-    gives_up="They are given up and not downloaded, nor are the assets that wait beside them.",
-    comes_back="A retry brings them back.",
+    gives_up="What is not stored yet is given up and not downloaded, with the assets that wait.",
+    comes_back="A retry brings it back.",
     cancel_undo="It can be undone for a week, but for what runs at this moment and for the assets.",
     resumed="will go on at once",
     paused_columns=("wanted",),
@@ -254,14 +238,14 @@ STEERED_VIDEOS = Steering(
 )
 STEERED_CHANNELS = Steering(
     pausable=lambda channels: channels.exclude(state=Channel.State.PAUSED),
-    stoppable=_channels_at_work,
-    resumable=_channels_that_wait,
-    cancellable=_owing,
+    stoppable=lambda channels: channels.filter(~Q(state=Channel.State.PAUSED) | CHANNEL_RUNS),
+    resumable=lambda channels: channels.filter(Q(state=Channel.State.PAUSED) | CHANNEL_WAITS),
+    cancellable=lambda channels: channels.filter(CHANNEL_OWES),
     not_paused=("it is paused already", "they are paused already"),
     not_resumed=("it was not paused", "they were not paused"),
     not_cancelled=("nothing of it was to be done", "nothing of them was to be done"),
-    gives_up="All that they still owe is given up and not downloaded: videos, scans and assets.",
-    comes_back="A retry in the list of videos brings these back; a later look lists the channels again.",
+    gives_up="All that is still owed is given up and not downloaded: videos, scans and assets.",
+    comes_back="A retry in the list of videos brings those back; to look for new videos lists the channel again.",
     in_steps=True,
 )
 STEERED_SESSIONS = Steering(
@@ -272,7 +256,7 @@ STEERED_SESSIONS = Steering(
     not_paused=("it was not running", "they were not running"),
     not_resumed=("it was neither paused nor cancelled", "they were neither paused nor cancelled"),
     not_cancelled=("it was over already", "they were over already"),
-    gives_up="All that they still owe is given up and not downloaded: videos, scans and assets.",
+    gives_up="All that is still owed is given up and not downloaded: videos, scans and assets.",
     comes_back="Resume brings all of it back.",
     in_steps=True,
     holds=True,

@@ -30,6 +30,8 @@ Check = Callable[[], None]
 """May raise, to stop what takes long."""
 Work = Callable[[QuerySet[Any], Asker, Check], Result]
 """Does it to the rows of a piece that the verb still fits, for whoever asked."""
+Hold = Callable[[QuerySet[Any], Asker], object]
+"""Holds rows back until their own work comes to them."""
 PIECE = 500
 """Rows that are changed in one transaction: a moment's work."""
 HOLD, VIDEOS = "change", "change_videos"
@@ -64,7 +66,7 @@ class Verb:
     is_grave: bool = False
     examines: bool = False
     in_steps: bool = False
-    hold: Work | None = None
+    hold: Hold | None = None
 
     @property
     def rows_of_a_piece(self) -> int:

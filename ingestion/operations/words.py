@@ -32,14 +32,15 @@ def warning(operation: Operation, verb: Verb, *, at_once: bool) -> str:
     """What will happen; which rows are left alone, and why; whether it can be undone."""
     sentences = [verb.warning]
     if alone := operation.chosen - operation.total:
-        sentences.append(f"Of the {operation.chosen:,} chosen {_left_alone(alone, verb, 'is' if alone == 1 else 'are')}")
+        is_left = f"{alone:,} {'is' if alone == 1 else 'are'} left alone"
+        sentences.append(f"Of the {operation.chosen:,} chosen {is_left}: {_reason(alone, verb)}.")
     sentences += [verb.undo_words] if verb.restored else []
     sentences += [] if at_once else [IN_BACKGROUND]
     return " ".join(sentences)
 
 
 def nothing_to_do(verb: Verb, noun: str, chosen: int) -> str:
-    return f"{number_of(0, verb.noun or noun)} {verb.done}. {_left_alone(chosen, verb)}"
+    return f"{number_of(0, verb.noun or noun)} {verb.done}. {chosen:,} left alone: {_reason(chosen, verb)}."
 
 
 def outcome(operation: Operation, verb: Verb) -> str:
@@ -51,10 +52,11 @@ def outcome(operation: Operation, verb: Verb) -> str:
     else:
         alone = operation.chosen - changed - (operation.total - operation.handled)
         sentences = [f"{number_of(changed, noun)} {verb.done}."]
-    sentences += [_left_alone(alone, verb)] if alone > 0 else []
+    sentences += [f"{alone:,} left alone: {_reason(alone, verb)}."] if alone > 0 else []
+    sentences += also(operation.counts)
     if operation.counts.get("files") and not operation.counts.get("differences") and operation.handled == operation.total:
-        return " ".join([*sentences, *also(operation.counts), "All of it is as it was stored."])
-    return " ".join(sentences + also(operation.counts))
+        sentences.append("All of it is as it was stored.")
+    return " ".join(sentences)
 
 
 def undone(operation: Operation) -> str:
@@ -67,8 +69,10 @@ def undone(operation: Operation) -> str:
     return f"{sentence} {alone:,} left alone: {'it has' if alone == 1 else 'they have'} changed again meanwhile."
 
 
-def _left_alone(count: int, verb: Verb, be: str = "") -> str:
-    return f"{count:,} {be} left alone: {verb.left[0] if count == 1 else verb.left[1]}.".replace("  ", " ")
+def _reason(count: int, verb: Verb) -> str:
+    """Why so many rows are left alone."""
+    one, many = verb.left
+    return one if count == 1 else many
 
 
 def also(counts: Mapping[str, int]) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ingestion.admin.bulk_actions import cancel_warning
+from ingestion.admin.bulk_actions import not_stored_yet
 from ingestion.models import Limits
 from tests.factories import make_channel, make_session, make_video
 from tests.pages import make_download, page_of, staff_with
@@ -12,7 +12,9 @@ from videos.paginator import capped_count
 
 pytestmark = pytest.mark.django_db
 
-BACK = "A retry brings back what was given up."
+OWED = "All that is still owed is given up and not downloaded: videos, scans and assets."
+VIDEO = "What is not stored yet is given up and not downloaded, with the assets that wait. A retry brings it back."
+AGAIN = "A retry in the list of videos brings those back; to look for new videos lists the channel again."
 
 
 @pytest.fixture
@@ -37,21 +39,28 @@ def warnings(client, row) -> dict[str, str]:
     return {button["name"]: button["attrs"]["data-confirm"] for button in buttons if button["attrs"]}
 
 
-@pytest.mark.parametrize(("kind", "videos"), [("session", "2 videos"), ("channel", "2 videos"), ("video", "1 video")])
-def test_a_button_that_cancels_says_how_many_videos_it_gives_up(admin_client, rows, kind, videos):
-    given_up = f"{videos} will be given up and not downloaded, with the scans and assets that wait."
+@pytest.mark.parametrize(
+    ("kind", "videos", "becomes"),
+    [
+        ("session", "2 videos are", f"{OWED} Resume brings all of it back."),
+        ("channel", "2 videos are", f"{OWED} {AGAIN}"),
+        ("video", "1 video is", VIDEO),
+    ],
+)
+def test_a_button_that_cancels_says_how_many_videos_it_gives_up_and_what_brings_them_back(admin_client, rows, kind, videos, becomes):
+    given_up = f"{videos} not stored yet. {becomes}"
     assert warnings(admin_client, rows[kind]) == {
-        "cancel": f"{given_up} What runs may finish. {BACK}",
-        "cancel_now": f"{given_up} What runs stops within seconds. {BACK}",
+        "cancel": f"{given_up} What runs may finish.",
+        "cancel_now": f"{given_up} What runs is stopped within seconds.",
     }
 
 
 def test_the_buttons_for_everything_say_that_it_is_about_all(admin_client, rows):
     told = warnings(admin_client, rows["everything"])
     assert set(told) == {"cancel_everything", "cancel_everything_now"}
-    assert told["cancel_everything"].startswith("3 videos will be given up")
-    assert told["cancel_everything_now"].endswith("This is about all sessions, channels and hosts.")
-    assert "stops within seconds" in told["cancel_everything_now"] and "may finish" in told["cancel_everything"]
+    assert told["cancel_everything"].startswith("3 videos are not stored yet. All that is still owed, of all sessions, channels and hosts")
+    assert "To resume a session brings back what is its own." in told["cancel_everything_now"]
+    assert "stopped within seconds" in told["cancel_everything_now"] and "may finish" in told["cancel_everything"]
 
 
 def test_a_page_with_nothing_to_ask_has_no_dialog(admin_client, rows):
@@ -68,4 +77,4 @@ def test_who_may_not_cancel_is_asked_nothing_and_nothing_is_counted(client, rows
 
 
 def test_a_count_that_ended_early_says_so(rows):
-    assert cancel_warning(capped_count(type(rows["video"]).objects.all(), 2), now=False).startswith("2+ videos will be given up")
+    assert not_stored_yet(capped_count(type(rows["video"]).objects.all(), 2)) == "2+ videos are not stored yet."
