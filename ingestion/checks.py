@@ -11,7 +11,7 @@ from django.core.checks import register
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from ingestion.errors import ArchiveError, advice_for
+from ingestion.errors import ArchiveError, fix_for
 from massdl_site import env
 
 OLDEST_YTDLP = timedelta(days=180)
@@ -101,7 +101,7 @@ def storage() -> Finding:
     try:
         Store.default().probe()
     except ArchiveError as exc:
-        return Finding("storage", f"{where}: {exc.message}", FIX_STORAGE if exc.kind == "misconfigured" else advice_for(exc.kind))
+        return Finding("storage", f"{where}: {exc.message}", FIX_STORAGE if exc.kind == "misconfigured" else fix_for(exc.kind))
     return Finding("storage", f"{where}: written, read and deleted a probe")
 
 

@@ -13,6 +13,7 @@ docs/errors.md and the admin's page "What errors mean" are made from both (`inge
 mapped where the foreign library is called: yt-dlp's in `youtube`, S3's in `store`, ffmpeg's in `streams`.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -106,7 +107,7 @@ TREATMENTS: dict[str, Treatment] = {
             "setup",
             "Our own set-up is wrong: it waits.",
             "None is spent.",
-            "Is paused, with the reason. Mend the set-up, then resume it.",
+            "Is paused, with the reason. When the set-up is mended, resume it.",
             ASKING,
         ),
         Treatment("staff", "Somebody cancelled it: it is skipped until somebody retries it.", "None is spent.", GOES_ON, ASKING),
@@ -116,7 +117,7 @@ TREATMENTS: dict[str, Treatment] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the taxonomy: `meaning` and `advice` are sentences for staff."""
+    """One row of the taxonomy: `meaning` and `advice` are sentences for staff, who set no variables and run no commands."""
 
     slug: str
     type: type[ArchiveError]
@@ -134,19 +135,19 @@ KINDS: dict[str, Kind] = {
             "members_only",
             PermanentError,
             "Only paying members of the channel may watch it.",
-            "Set MASSDL_COOKIES_FILE to the cookies of an account that is a member, then retry.",
+            "Ask whoever runs massdl to set MASSDL_COOKIES_FILE to the cookies of an account that is a member, then retry.",
         ),
         Kind(
             "age_restricted",
             PermanentError,
             "YouTube shows it to signed-in adults only.",
-            "Set MASSDL_COOKIES_FILE to the cookies of a signed-in adult, then retry.",
+            "Ask whoever runs massdl to set MASSDL_COOKIES_FILE to the cookies of a signed-in adult, then retry.",
         ),
         Kind(
             "geo_blocked",
             PermanentError,
             "Its owner does not show it in the country of our servers.",
-            "Set MASSDL_PROXY to a proxy in a country where it is shown, then retry.",
+            "Ask whoever runs massdl to set MASSDL_PROXY to a proxy in a country where it is shown, then retry.",
         ),
         Kind("payment", PermanentError, "It must be bought or rented.", "It cannot be archived; skip it."),
         Kind("copyright", PermanentError, "It is blocked by a copyright claim.", "Nothing can be done, unless the claim is lifted."),
@@ -170,86 +171,122 @@ KINDS: dict[str, Kind] = {
             "This hour's requests to YouTube are used up.",
             "Nothing to do: it goes on when the hour allows. If that is too slow, raise the requests per hour in Limits.",
         ),
-        Kind("network", TransientError, "The connection to YouTube failed.", "Check this host's network and proxy, then retry."),
-        Kind("incomplete", TransientError, "Fewer bytes arrived than were announced.", "Retry; if it stays, look at the network."),
-        Kind("forbidden", TransientError, "YouTube refused the media file.", "Retry; if many fail so, update yt-dlp."),
+        Kind(
+            "network",
+            TransientError,
+            "The connection to YouTube failed.",
+            "Retry; if it stays, ask whoever runs massdl to check the network and the proxy.",
+        ),
+        Kind(
+            "incomplete",
+            TransientError,
+            "Fewer bytes arrived than were announced.",
+            "Retry; if it stays, ask whoever runs massdl to look at the network.",
+        ),
+        Kind(
+            "forbidden",
+            TransientError,
+            "YouTube refused the media file.",
+            "Retry; if many fail so, ask whoever runs massdl to update yt-dlp.",
+        ),
         Kind(
             "captions_refused",
             TransientError,
             "YouTube refused the captions in this language, though it gives the video; translations are often refused.",
             "They are tried again as often as a video. If they ended, retry them another day, or ask for the original language.",
         ),
-        Kind("no_formats", TransientError, "YouTube offered nothing that can be downloaded.", "Update yt-dlp, then retry."),
+        Kind(
+            "no_formats",
+            TransientError,
+            "YouTube offered nothing that can be downloaded.",
+            "Ask whoever runs massdl to update yt-dlp, then retry.",
+        ),
         Kind(
             "degraded",
             TransientError,
             "YouTube offered only a small picture this time, or a part of the video.",
-            "Retry later; if it stays, update yt-dlp. To store what is offered, begin a session with a lower quality and --retry-failed.",
+            "Retry later; if it stays, ask whoever runs massdl to update yt-dlp. To store what is offered, begin a session with a lower "
+            "quality that tries again what failed earlier (--retry-failed).",
         ),
         Kind(
             "storage",
             TransientError,
             "The storage did not take the file, or has it otherwise than it was sent.",
-            "Retry; if it stays, look at the storage's own log with the raw line.",
+            "Retry; if it stays, ask whoever runs massdl to look at the storage's own log, with the raw line.",
         ),
         Kind(
             "storage_throttled",
             DeferredError,
             "The storage asks us to slow down.",
             "Nothing to do: it is tried again within a minute, and less often if it stays so. "
-            "Then lower MASSDL_PARTS_IN_FLIGHT or MASSDL_DOWNLOAD_WORKERS.",
+            "Then ask whoever runs massdl to lower MASSDL_PARTS_IN_FLIGHT or MASSDL_DOWNLOAD_WORKERS.",
         ),
         Kind(
             "storage_unreachable",
             DeferredError,
             "The storage does not answer, or not as it should.",
-            "Start it, or mend the network to it: it is tried again within a minute, and less often if it stays so. If it never "
-            "answered, correct AWS_S3_ENDPOINT_URL; if large videos alone meet this, set MASSDL_S3_PARTS_IN_ORDER.",
+            "Ask whoever runs massdl to start it or mend the network to it: it is tried again within a minute, and less often if it "
+            "stays so. If it never answered, AWS_S3_ENDPOINT_URL may be wrong; if large videos alone meet this, "
+            "MASSDL_S3_PARTS_IN_ORDER may have to be set.",
         ),
         Kind(
             "storage_credentials",
             SetupError,
             "The storage does not let us in: keys that are unknown, expired or not allowed this, or a wrong clock.",
-            "Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Google: GOOGLE_APPLICATION_CREDENTIALS), the rights that the raw "
-            "line names, or the clock, then resume the session.",
+            "Ask whoever runs massdl to correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Google: GOOGLE_APPLICATION_CREDENTIALS), "
+            "the rights that the raw line names, or the clock, then resume the session.",
         ),
         Kind(
             "storage_missing",
             SetupError,
             "There is no such bucket or folder.",
-            "Create it, or correct MASSDL_S3_BUCKET, AWS_DEFAULT_REGION and AWS_S3_ENDPOINT_URL (Google: MASSDL_GCS_BUCKET; a folder: "
-            "MASSDL_MEDIA_FOLDER), then resume the session.",
+            "Ask whoever runs massdl to create it, or correct MASSDL_S3_BUCKET, AWS_DEFAULT_REGION and AWS_S3_ENDPOINT_URL (Google: "
+            "MASSDL_GCS_BUCKET; a folder: MASSDL_MEDIA_FOLDER), then resume the session.",
         ),
         Kind(
             "storage_full",
             SetupError,
             "The storage has no room left.",
-            "Make room or raise its quota, or name another place in MASSDL_S3_BUCKET, MASSDL_GCS_BUCKET or MASSDL_MEDIA_FOLDER, then "
-            "resume the session.",
+            "Ask whoever runs massdl to make room or raise its quota, or name another place in MASSDL_S3_BUCKET, MASSDL_GCS_BUCKET or "
+            "MASSDL_MEDIA_FOLDER, then resume the session.",
         ),
         Kind(
             "storage_too_large",
             PermanentError,
             "The file is larger than the storage takes.",
-            "Name a storage or a file system that takes files of this size, or begin a session with a lower quality; then retry.",
+            "Begin a session with a lower quality, or ask whoever runs massdl to name a storage or a file system that takes files of "
+            "this size; then retry.",
         ),
         Kind(
             "scratch_limit",
             PermanentError,
             "The video has to be made on disk, and needs more room there than one video may take.",
-            "Raise MASSDL_SCRATCH_LIMIT_GB, or begin a session with a lower quality; then retry.",
+            "Begin a session with a lower quality, or ask whoever runs massdl to raise MASSDL_SCRATCH_LIMIT_GB; then retry.",
         ),
         Kind(
             "scratch_full",
             SetupError,
             "The disk of a worker's scratch folder has no room left.",
-            "Make room there, or name a folder on another disk in MASSDL_SCRATCH_DIR, then resume the session. If one video alone fills "
-            "it, lower MASSDL_SCRATCH_LIMIT_GB.",
+            "Ask whoever runs massdl to make room there, or name a folder on another disk in MASSDL_SCRATCH_DIR, then resume the "
+            "session. If one video alone fills it, MASSDL_SCRATCH_LIMIT_GB is to be lowered.",
         ),
-        Kind("media", TransientError, "The file could not be put together.", "Retry; if it stays, report it with the raw line."),
-        Kind("lost", TransientError, "The worker died in the middle of it.", "Look at the workers' logs and memory, then retry."),
         Kind(
-            "unknown", TransientError, "Something that was not seen before.", "Retry; if it stays, update yt-dlp and report the raw line."
+            "media",
+            TransientError,
+            "The file could not be put together.",
+            "Retry; if it stays, show the raw line to whoever runs massdl.",
+        ),
+        Kind(
+            "lost",
+            TransientError,
+            "The worker died in the middle of it.",
+            "Retry; if it stays, ask whoever runs massdl to look at the workers' logs and memory.",
+        ),
+        Kind(
+            "unknown",
+            TransientError,
+            "Something that was not seen before.",
+            "Retry; if it stays, ask whoever runs massdl to update yt-dlp, and show them the raw line.",
         ),
         Kind(
             "rate_limited",
@@ -261,14 +298,14 @@ KINDS: dict[str, Kind] = {
             "bot_check",
             FleetError,
             "YouTube takes us for a robot.",
-            "All requests pause. Lower the requests per second in Limits, or set MASSDL_COOKIES_FILE or MASSDL_PROXY; "
-            "retry what failed of it.",
+            "All requests pause. Lower the requests per second in Limits, or ask whoever runs massdl to set MASSDL_COOKIES_FILE or "
+            "MASSDL_PROXY; retry what failed of it.",
         ),
         Kind(
             "captcha",
             FleetError,
             "YouTube wants a puzzle solved.",
-            "All requests pause. Set MASSDL_COOKIES_FILE or MASSDL_PROXY, then retry what failed of it.",
+            "All requests pause. Ask whoever runs massdl to set MASSDL_COOKIES_FILE or MASSDL_PROXY, then retry what failed of it.",
         ),
         Kind(
             "session_limited",
@@ -280,7 +317,7 @@ KINDS: dict[str, Kind] = {
             "misconfigured",
             SetupError,
             "Our own set-up is wrong.",
-            "Run `manage.py mass_download --check`, mend what it names, then resume the session.",
+            "Ask whoever runs massdl to run `manage.py mass_download --check` and mend what it names, then resume the session.",
         ),
         Kind("cancelled", StaffError, "Somebody cancelled it.", "Retry it to have it downloaded after all."),
     )
@@ -302,3 +339,9 @@ def error(kind: str, message: str = "", *, not_before: datetime | None = None) -
 def advice_for(kind: str) -> str:
     """The sentence for staff; a kind of an older release gets that of `unknown`."""
     return KINDS.get(kind, KINDS["unknown"]).advice
+
+
+def fix_for(kind: str) -> str:
+    """The same for whoever runs massdl."""
+    advice = advice_for(kind).replace("ask whoever runs massdl to ", "")
+    return re.sub(r"Ask whoever runs massdl to (\w)", lambda found: found[1].upper(), advice)

@@ -121,27 +121,35 @@ class Options:
             yield from () if self.automatic_subtitles else ("no automatic subtitles",)
 
 
-def conflicts(options: Options) -> Iterator[tuple[tuple[str, str], str]]:
-    """Wishes that exclude each other: the names of both, and a sentence."""
+@dataclass(frozen=True)
+class Conflict:
+    """Two wishes that exclude each other: the `names` of both, why, and what to do where options have these names."""
+
+    names: tuple[str, str]
+    why: str
+    remedy: str
+
+    def __str__(self):
+        return f"{self.why}: {self.remedy}."
+
+
+def conflicts(options: Options, words: Mapping[str, str] | None = None) -> Iterator[Conflict]:
+    """`words` are those for values that somebody reads under other names, such as H.264 for h264."""
+    words = words or {}
+    convert, codec = (words.get(value, value) for value in (options.convert, options.codec))
+    kind_or_not = "take the container mp4 or mkv, or do not convert"
     if options.convert in SOUND_CONVERSIONS and options.container != "mp4":
-        yield (
-            ("convert", "container"),
-            f"Converting to {options.convert} makes a file of its own kind: leave out the container {options.container}.",
-        )
+        why = f"Converting to {convert} makes a file of its own kind"
+        yield Conflict(("convert", "container"), why, f"leave out the container {options.container}")
     if options.convert in PICTURE_CONVERSIONS and options.container == "webm":
-        yield (
-            ("convert", "container"),
-            f"A webm file cannot hold {options.convert}: take the container mp4 or mkv, or do not convert.",
-        )
+        yield Conflict(("convert", "container"), f"A webm file cannot hold {convert}", kind_or_not)
     if options.codec == "h264" and options.container == "webm":
-        yield ("codec", "container"), "A webm file cannot hold h264: take the container mp4 or mkv, or another codec."
+        yield Conflict(("codec", "container"), f"A webm file cannot hold {codec}", "take the container mp4 or mkv, or another codec")
     if options.convert in PICTURE_CONVERSIONS and options.quality == "audio":
-        yield (
-            ("convert", "quality"),
-            f"Quality audio fetches no picture that could be converted to {options.convert}: take another quality, or do not convert.",
-        )
+        why = f"With sound only there is no picture that could be converted to {convert}"
+        yield Conflict(("convert", "quality"), why, "take another quality than audio, or do not convert")
     if options.convert == "h264" and options.hdr:
-        yield ("convert", "hdr"), "HDR is lost in h264: leave out hdr, or convert to hevc."
+        yield Conflict(("convert", "hdr"), f"HDR is lost in {convert}", "leave out hdr, or convert to hevc")
 
 
 def asset_names(said: str | Sequence[str]) -> tuple[str, ...]:
@@ -195,9 +203,10 @@ def read_options(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             usable[name] = allowed.read(value)
         except ValueError:
             sentences.append(f"Setting {name!r} is {_shown(value)} and was passed over; allowed: {allowed.words}.")
-    for names, sentence in list(conflicts(Options(**usable))):
-        sentences.append(f"{sentence} Settings {names[0]!r} and {names[1]!r} were passed over.")
-        usable = {name: value for name, value in usable.items() if name not in names}
+    for conflict in list(conflicts(Options(**usable))):
+        first, second = conflict.names
+        sentences.append(f"{conflict} Settings {first!r} and {second!r} were passed over.")
+        usable = {name: value for name, value in usable.items() if name not in conflict.names}
     return usable, sentences
 
 

@@ -29,7 +29,11 @@ UNFOLD = {
     "SITE_SYMBOL": "video_library",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("massdl/icon.svg")}],
     "STYLES": [lambda request: static("massdl/frame.css")],
-    "SCRIPTS": [lambda request: static("massdl/keyboard.js"), lambda request: static("massdl/select_names.js")],
+    "SCRIPTS": [
+        lambda request: static("massdl/keyboard.js"),
+        lambda request: static("massdl/select_names.js"),
+        lambda request: static("massdl/card_names.js"),
+    ],
     "SITE_URL": None,  # there is no site beside the admin that one might want to go back to
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "ingestion.dashboard.callback",

@@ -1,5 +1,8 @@
 """Pages that stand for others: not allowed, not there, out of date, broken. Readable, with a way back."""
 
+import io
+import logging
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -24,6 +27,30 @@ def test_staff_without_the_right_are_told_so_and_who_they_are(client):
     assert response.status_code == 403
     assert "Your account has no right to this page" in words(response) and "You are signed in as somebody." in words(response)
     assert OVERVIEW in response.text and 'id="nav-sidebar"' in response.text
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What the process says as it goes."""
+    [console] = [handler for handler in logging.getLogger().handlers if handler.name == "console"]
+    monkeypatch.setattr(console, "stream", io.StringIO())
+    return console.stream.getvalue
+
+
+def test_a_refusal_is_a_line_in_the_log(client, logged):
+    client.force_login(staff_with("view_person"))
+    client.get(reverse("admin:videos_video_changelist"))
+    client.get(reverse("admin:index"), headers={"host": "elsewhere.example"})
+    forbidden, elsewhere = logged().splitlines()
+    assert forbidden.endswith("WARNING django.request: Forbidden (Permission denied): /admin/videos/video/")
+    assert "Invalid HTTP_HOST header: 'elsewhere.example'" in elsewhere
+
+
+def test_a_fault_of_ours_is_logged_with_where_it_was(admin_client, logged, monkeypatch):
+    admin_client.raise_request_exception = False
+    monkeypatch.setattr("ingestion.dashboard.look", lambda **_: 1 / 0)
+    admin_client.get(reverse("admin:index"))
+    assert "Internal Server Error: /admin/" in logged() and "Traceback" in logged() and "ZeroDivisionError" in logged()
 
 
 def test_what_is_not_there_is_said_in_the_looks_of_the_admin(admin_client):

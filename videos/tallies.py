@@ -206,7 +206,7 @@ def known_count(videos: QuerySet[Video]) -> int | None:
     That part of it which they do know is enough where nothing is like that: then it is 0, whatever else is asked for.
     """
     where = videos.query.where
-    if where.negated or where.connector != AND or videos.query.is_sliced:
+    if where.negated or where.connector != AND or videos.query.is_sliced or videos.query.combinator:
         return None
     known = [condition for condition in where.children if _is_known(condition)]
     is_whole = len(known) == len(where.children)

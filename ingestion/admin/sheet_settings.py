@@ -139,6 +139,8 @@ class SheetSettingsForm(forms.Form):
             raise forms.ValidationError(f"{sentence[:1].upper()}{sentence[1:]}.") from exc
 
     def clean(self) -> dict[str, Any]:
-        for names, sentence in conflicts(Options.of(self.cleaned_data)):
-            self.add_error(names[0] if names[0] in self.cleaned_data else None, sentence)
+        for conflict in conflicts(Options.of(self.cleaned_data), WORDS):
+            first, second = conflict.names
+            sentence = f"{conflict.why}: change “{self[first].label}” or “{self[second].label}”."
+            self.add_error(first if first in self.cleaned_data else None, sentence)
         return self.cleaned_data

@@ -29,7 +29,7 @@ Values = dict[str, Any]
 GB = 1 << 30
 """As those who sell storage count it, and as sizes are shown here."""
 SHOWN = 12
-NO_WORKER = "Videos wait, but no worker is running. Start one with: manage.py workers"
+NO_WORKER = "Videos wait, but no worker is running. Ask whoever runs massdl to start one, with: manage.py workers"
 
 
 @dataclass(frozen=True)

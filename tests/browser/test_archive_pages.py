@@ -81,6 +81,23 @@ def make_wide() -> list[str]:
     return [*map(page_of, rows), *map(list_of, map(type, rows[1:-1])), reverse("errors")]
 
 
+def test_on_a_small_screen_rows_are_cards_whose_cells_are_named_as_the_columns_are(complaints, page: Page, live_server):
+    make_video(title="Waiting")
+    page.goto(live_server.url + list_of(Video))
+    columns = [name.strip() for name in page.locator("#result_list thead th").all_inner_texts()][1:]
+    page.set_viewport_size(PHONE)
+    shown = page.locator("#result_list tbody :is(th, td)").evaluate_all(
+        """cells => cells.map((cell) => {
+            const style = getComputedStyle(cell, "::before");
+            const name = style.content.slice(1, -1);
+            return style.textTransform === "none" ? name : `${style.textTransform}: ${name}`;
+        })"""
+    )
+    assert shown == ["Select this row", *columns]
+    assert "Title" in shown
+    assert complaints == []
+
+
 def test_nothing_is_wider_than_a_small_screen(complaints, page: Page, live_server):
     page.set_viewport_size(PHONE)
     wide = {}

@@ -106,6 +106,33 @@ def test_a_video_is_opened_from_the_list_and_tried_again(page: Page, live_server
     expect(page.get_by_text("1 video will be tried again")).to_be_visible()
 
 
+COVERED = """(one) => {
+    const { x, y, width, height } = one.getBoundingClientRect();
+    return [0.1, 0.9].some((part) => document.elementFromPoint(x + part * width, y + height / 2) !== one);
+}"""
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("box", ["input.action-select >> nth=-1", "#action-toggle"], ids=["a row", "all rows"])
+def test_from_the_rows_that_were_selected_the_actions_are_one_step_away(page: Page, live_server, box: str, width: int):
+    for _ in range(3):
+        make_video(status="failed")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(live_server.url + list_of(Video))
+    way = page.get_by_role("button", name="Go to the actions")
+    expect(way).to_have_count(0)
+    tab_to(page, page.locator(box))
+    page.keyboard.press("Space")
+    tab_to(page, way, most=1)
+    expect(way).to_be_in_viewport(ratio=1)
+    assert not way.evaluate(COVERED)
+    page.keyboard.press("Enter")
+    expect(page.locator("select[name=action]")).to_be_focused()
+    page.locator(box).focus()
+    page.keyboard.press("Space")
+    expect(way).to_have_count(0)
+
+
 @pytest.mark.parametrize("key", ["Enter", "Escape"])
 def test_after_the_dialog_the_focus_is_where_it_was(page: Page, live_server, key: str):
     make_video(title="Waiting")

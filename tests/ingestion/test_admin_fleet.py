@@ -12,7 +12,7 @@ from django.utils import timezone
 from ingestion.models import Attempt, Budget, DownloadSession, DownloadWindow, Limits, Worker
 from ingestion.operations import next_piece, work_piece
 from tests.factories import make_channel, make_scan, make_session, make_video
-from tests.pages import choose, list_of, make_download, page_of, press, said, send, staff_with
+from tests.pages import choose, list_of, make_download, page_of, press, said, send, staff_with, words_of
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -187,6 +187,16 @@ def test_a_viewer_of_limits_sees_them_and_neither_edits_nor_pauses(client):
         choose(client, action, [Limits.row()])
     video.refresh_from_db()
     assert (Limits.row().paused, video.status) == (False, "pending")
+
+
+def test_a_viewer_of_limits_sees_what_a_blank_one_means(client, settings):
+    settings.REQUESTS_PER_HOUR = 777
+    client.force_login(staff_with("view_limits"))
+    Limits.objects.filter(pk=Limits.row().pk).update(requests_per_second=0.25)
+    text = words_of(client.get(page_of(Limits.row())))
+    for words in ("Requests per hour 777 (as this installation is set up)", "Requests per second 0.25 To YouTube", "UTC (as this"):
+        assert words in text
+    assert "Hours between two looks at a channel Only when asked" in text and "Blank:" not in text
 
 
 def test_no_get_and_no_post_without_a_token_pauses(admin_client):

@@ -130,17 +130,17 @@ CONFLICTS = {
     "no h264 in webm": ({"convert": "h264", "container": "webm"}, "A webm file cannot hold h264: take the container mp4 or mkv, or do not"),
     "no hevc in webm": ({"convert": "hevc", "container": "webm"}, "A webm file cannot hold hevc"),
     "not even as it comes": ({"codec": "h264", "container": "webm"}, "or another codec"),
-    "no picture": ({"convert": "h264", "quality": "audio"}, "fetches no picture"),
+    "no picture": ({"convert": "h264", "quality": "audio"}, "there is no picture"),
     "no HDR": ({"convert": "h264", "hdr": True}, "HDR is lost in h264"),
 }
 
 
 @pytest.mark.parametrize(("wishes", "words"), CONFLICTS.values(), ids=CONFLICTS)
 def test_wishes_that_exclude_each_other_are_one_sentence_and_passed_over_together(wishes, words):
-    [(names, sentence)] = conflicts(Options(**wishes))
-    assert words in sentence and set(names) == set(wishes)
+    [conflict] = conflicts(Options(**wishes))
+    assert words in str(conflict) and set(conflict.names) == set(wishes)
     usable, [told] = read_options({**wishes, "limit": 3})
-    assert usable == {"limit": 3} and told.startswith(sentence)
+    assert usable == {"limit": 3} and told.startswith(str(conflict))
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,10 @@ def test_settings_that_cannot_be_used_are_complained_about_before_anything_is_co
         ({"assets": ["film"]}, "Select a valid choice"),
         ({"subtitle_languages": "Deutsch!"}, "Deutsch!: not a language"),
         ({"subtitle_languages": ","}, "Name a language such as en"),
-        ({"convert": "mp3", "container": "webm"}, "leave out the container webm"),
-        ({"codec": "h264", "container": "webm"}, "cannot hold h264"),
-        ({"convert": "h264", "hdr": True}, "HDR is lost"),
+        ({"convert": "mp3", "container": "webm"}, "a file of its own kind: change “Convert to” or “Kind of file”."),
+        ({"codec": "h264", "container": "webm"}, "cannot hold H.264: change “Packing of the picture” or “Kind of file”."),
+        ({"convert": "hevc", "quality": "audio"}, "converted to H.265: change “Convert to” or “Quality”."),
+        ({"convert": "h264", "hdr": True}, "HDR is lost in H.264: change “Convert to” or “Prefer HDR”."),
     ],
 )
 def test_settings_that_cannot_be_used_are_asked_for_again_and_nothing_is_imported(admin_client, changed, sentence):

@@ -79,7 +79,7 @@ class Command(BaseCommand):
             retry_failed=options["retry_failed"] or None,
             continue_on_error=False if options["fail_fast"] else True if options["continue_on_error"] else None,
         )
-        if excluded := " ".join(sentence for _, sentence in conflicts(chosen)):
+        if excluded := " ".join(map(str, conflicts(chosen))):
             raise CommandError(excluded, returncode=BAD_INPUT)
         if options["dry_run"]:
             return self._dry_run(inputs, chosen)

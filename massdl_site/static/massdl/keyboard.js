@@ -1,10 +1,13 @@
 // Unfold opens its menus and filters from elements that only a mouse reaches. Here they become buttons: Tab reaches them, Enter
 // and Space press them. What they open gets the focus; Escape closes it and gives the focus back.
+//
+// Unfold's bar of actions comes before the rows, but is used after some were selected: then the next Tab reaches a way to it.
 "use strict";
 
 (() => {
   const OPENERS = ":is(a:not([href]), div, span)[x-on\\:click]:not(#changelist-filter-close)";
   const INSIDE = ":is(a[href], button, input:not([type=hidden]), select, textarea, [tabindex='0']):not([tabindex='-1'], [role=region])";
+  const ACTION = "#changelist-actions select[name=action]";
   const FRAMES = 60; // a second in which something opens
   // By what an element does: its name where it shows a symbol only, and what it opens.
   const PARTS = {
@@ -54,6 +57,16 @@
     if (name) opener.setAttribute("aria-label", name);
   };
 
+  const toActions = document.createElement("button");
+  toActions.type = "button";
+  toActions.textContent = "Go to the actions";
+  toActions.className = "massdl-to-actions bg-primary-600 font-medium px-3 py-1 rounded-default text-white whitespace-nowrap";
+  toActions.addEventListener("click", () => document.querySelector(ACTION).focus());
+
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("input.action-select, #action-toggle") || !document.querySelector(ACTION)) return;
+    (target.closest("label") ?? target).after(toActions);
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return close();
     if ((event.key !== "Enter" && event.key !== " ") || !event.target.matches(OPENERS)) return;
