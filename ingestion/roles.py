@@ -145,7 +145,7 @@ MODELS: dict[str, Pages] = {
     "ingestion.budget": Pages(
         "Requests to YouTube", see=VIEWER, add=NOBODY, change=NOBODY, delete=NOBODY, actions={"ask_again_now": OPERATOR}
     ),
-    "auth.user": Pages("Users", see=ADMINISTRATOR, add=ADMINISTRATOR, change=ADMINISTRATOR, delete=ADMINISTRATOR, actions=DELETION),
+    "auth.user": Pages("Users", see=ADMINISTRATOR, add=ADMINISTRATOR, change=ADMINISTRATOR, delete=ADMINISTRATOR),
     "auth.group": Pages("Groups", see=ADMINISTRATOR, add=ADMINISTRATOR, change=ADMINISTRATOR, delete=ADMINISTRATOR, actions=DELETION),
 }
 
