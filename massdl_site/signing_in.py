@@ -1,4 +1,4 @@
-"""What django-axes asks us when somebody signs in: from which address, and what who failed too often is told."""
+"""Signing in: names that can be somebody's, from which address it is tried, and what who failed too often is told."""
 
 import ipaddress
 from datetime import timedelta
@@ -6,8 +6,19 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.core.validators import MaxLengthValidator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from unfold.forms import AuthenticationForm
+
+
+class SignInForm(AuthenticationForm):
+    """Nobody has a longer name than there can be, and none is looked for or noted down as a failure."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        name = self.fields["username"]
+        name.validators.append(MaxLengthValidator(name.max_length))
 
 
 def address_of(request: HttpRequest) -> str | None:

@@ -28,6 +28,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "The archive",
     "SITE_SYMBOL": "video_library",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("massdl/icon.svg")}],
+    "LOGIN": {"form": "massdl_site.signing_in.SignInForm"},
     "STYLES": [lambda request: static("massdl/frame.css")],
     "SCRIPTS": [
         lambda request: static("massdl/keyboard.js"),

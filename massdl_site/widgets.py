@@ -6,9 +6,10 @@ from typing import Any
 from django.forms.renderers import DjangoTemplates
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
-MOST = 2000
-"""Widgets that are remembered: a few megabytes."""
+MOST, LARGEST = 1000, 10_000
+"""Widgets that are remembered, and characters of one: twenty megabytes at the very most, commonly one."""
 PLAIN = (str, SafeString, int, float, bool, type(None))
 
 
@@ -27,20 +28,26 @@ class RememberingRenderer(DjangoTemplates):
         if request is not None or context.keys() != {"widget"}:
             return super().render(template_name, context, request)
         try:
-            key = (template_name, _compared(context["widget"]))
+            key = (template_name, get_language(), _compared(context["widget"]))
         except TypeError:
             return super().render(template_name, context)
-        if key not in self._known:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[key] = super().render(template_name, context)
-        return self._known[key]
+        html = self._known.get(key)
+        if html is None:
+            html = super().render(template_name, context)
+            if len(html) <= LARGEST:
+                self._remember(key, html)
+        return html
+
+    def _remember(self, key: Hashable, html: SafeString) -> None:
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[key] = html
 
 
 def _compared(value: Any) -> Hashable:
     """A value as what only its like is equal to; raises TypeError for what is not plain. Texts that are safe are not like others."""
     if isinstance(value, Mapping):
-        return (dict, *((name, _compared(inner)) for name, inner in value.items()))
+        return (dict, *((_compared(name), _compared(inner)) for name, inner in value.items()))
     if isinstance(value, list | tuple):
         return (list, *map(_compared, value))
     if isinstance(value, Promise):

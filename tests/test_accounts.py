@@ -61,11 +61,6 @@ def test_an_administrator_does_not_take_the_place_of_a_superuser(client, adminis
     assert (admin_user.username, admin_user.check_password("taken over 1")) == ("admin", False)
 
 
-def test_no_users_are_deleted_along_with_others(client, administrator, somebody, admin_user):
-    client.post(reverse("admin:auth_user_changelist"), {"action": "delete_selected", "_selected_action": [admin_user.pk], "post": "yes"})
-    assert User.objects.filter(pk=admin_user.pk).exists()
-
-
 def test_a_superuser_gives_rights_one_by_one(admin_client, somebody):
     page = admin_client.get(page_of(somebody))
     assert admin_client.post(page_of(somebody), sent(page, is_superuser="on")).status_code == 302

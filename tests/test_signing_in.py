@@ -57,6 +57,13 @@ def test_a_name_that_nobody_has_is_told_the_same(anna):
     assert words(sign_in("anna", "x")).replace("anna", "") == words(sign_in("nobody", "x")).replace("nobody", "")
 
 
+@pytest.mark.parametrize("length", [151, 256, 100_000])
+def test_a_name_longer_than_any_can_be_is_refused_without_a_look(length):
+    response = sign_in("n" * length, "x")
+    assert response.status_code == 200 and "at most 150 characters" in words(response)
+    assert not AccessAttempt.objects.exists()
+
+
 def test_the_same_user_signs_in_from_elsewhere_and_others_from_the_same_place(anna):
     User.objects.create_user("ben", password="right", is_staff=True)
     fail("anna")

@@ -53,6 +53,7 @@ def test_what_is_remembered_is_what_would_be_rendered(widget, rendered):
         pytest.param({"value": "1"}, {"value": 1}, id="digits and a number"),
         pytest.param({"value": ["1", "2"]}, {"value": {"1": "2"}}, id="a list and a mapping"),
         pytest.param({"value": None}, {}, id="nothing and none at all"),
+        pytest.param({1: "value"}, {True: "value"}, id="names of two types"),
         pytest.param({"value": gettext_lazy("a")}, {"value": gettext_lazy("b")}, id="texts to be translated"),
     ],
 )
@@ -84,7 +85,8 @@ def test_forms_are_rendered_each_time(rendered):
         default_renderer = RememberingRenderer
         name = forms.CharField()
 
-    assert "required" in str(Asked({"name": ""}).as_div()) and "Ann" in str(Asked({"name": "Ann"}).as_div())
+    assert "This field is required." in str(Asked({"name": ""}).as_div())
+    assert "Ann" in str(Asked({"name": "Ann"}).as_div()) and "Bob" in str(Asked({"name": "Bob"}).as_div())
 
 
 def test_no_more_are_kept_than_was_said(monkeypatch):
@@ -94,3 +96,9 @@ def test_no_more_are_kept_than_was_said(monkeypatch):
         assert f'value="{number}"' in widget.render("name", number, renderer=renderer)
         assert len(renderer._known) <= 3
     assert isinstance(widget.render("name", TAG, renderer=renderer), SafeString)
+
+
+def test_what_is_large_is_not_kept():
+    renderer = RememberingRenderer()
+    assert "x" * widgets.LARGEST in forms.TextInput().render("name", "x" * widgets.LARGEST, renderer=renderer)
+    assert renderer._known == {}

@@ -112,6 +112,7 @@ class VideoChangeList(PlainChangeList):
             self.queryset = self.queryset.none()  # to look for what is not there takes longest
         self.queryset.known_count = known
         super().get_results(request)
+        self.result_list = self.result_list[: self.list_max_show_all]  # however many there are, should the tallies err
 
     def get_queryset(self, request, exclude_parameters=None):
         return super().get_queryset(request, exclude_parameters).defer("description", "error_message")

@@ -8,7 +8,7 @@ from django.utils.functional import cached_property
 CAP = 1000
 """Rows that are counted one by one; beyond them only what is counted otherwise."""
 LEAFED = 10_000
-"""Rows that can be leafed to: beyond them a filter is quicker for everybody."""
+"""Rows that can be leafed to, of those that are counted: beyond them a filter is quicker for everybody."""
 
 
 class Count(int):

@@ -206,14 +206,15 @@ def known_count(videos: QuerySet[Video]) -> int | None:
     That part of it which they do know is enough where nothing is like that: then it is 0, whatever else is asked for.
     """
     where = videos.query.where
-    if where.negated or where.connector != AND or videos.query.is_sliced or videos.query.combinator:
+    query = videos.query
+    if where.negated or where.connector != AND or query.is_sliced or query.combinator or query.distinct or query.group_by is not None:
         return None
     known = [condition for condition in where.children if _is_known(condition)]
     is_whole = len(known) == len(where.children)
     if not known and not is_whole:
         return None
     found = _count(known)
-    return found if is_whole or not found else None
+    return found if found >= 0 and (is_whole or not found) else None
 
 
 def _is_known(condition: WhereNode | Lookup) -> bool:

@@ -18,10 +18,9 @@ from ingestion import operations
 from ingestion.admin.page_actions import FROM_PAGE, PageActions
 from ingestion.models import Operation
 from ingestion.operations import Verb, words
-from ingestion.operations.steered import SCOPES
 from ingestion.operations.verbs import VERBS
+from videos.cells import number_of
 from videos.models import Video
-from videos.paginator import capped_count
 
 JSON = "application/json"
 LINK = '<a class="underline" href="{}">{}</a>'
@@ -50,16 +49,14 @@ class BulkActions(PageActions):
         return getattr(self, f"has_{verb.permission}_permission")(request)
 
     def unfinished(self, obj: Any) -> int:
-        """Videos of a row that a cancel would give up, no more of them counted than a page needs; asked once for a page."""
+        """Videos of a row that a cancel would give up, as its page has noted them (`unfinished_videos`)."""
         if isinstance(obj, Video):
             return int(obj.status in (Video.Status.PENDING, Video.Status.DOWNLOADING))
-        if not hasattr(obj, "unfinished_videos"):
-            obj.unfinished_videos = capped_count(SCOPES[self.model](self.model.objects.filter(pk=obj.pk)).videos().unfinished())
         return obj.unfinished_videos
 
     def warning(self, request: HttpRequest, obj: Any, name: str) -> str:
         verb = operations.find_verb(self.model, name)
-        return f"{not_stored_yet(self.unfinished(obj))} {verb.warning}" if name.startswith("cancel") else verb.warning
+        return f"{to_be_downloaded(self.unfinished(obj))} {verb.warning}" if name.startswith("cancel") else verb.warning
 
     def run_verb(self, request: HttpRequest, chosen: QuerySet[Any], verb: Verb) -> HttpResponse | None:
         """Do it, when a row's page sent it; else ask whether it is to be done, and to how many rows."""
@@ -118,6 +115,6 @@ def note_page(note: Mapping[str, Any]) -> str:
     return reverse(f"admin:{note['model'].replace('.', '_')}_change", args=[note["pk"]])
 
 
-def not_stored_yet(unfinished: int) -> str:
-    """How many videos a cancel is about; a count that ended early says so."""
-    return f"{unfinished or 'No'} video{' is' if unfinished == 1 else 's are'} not stored yet."
+def to_be_downloaded(videos: int) -> str:
+    """How many videos a cancel is about."""
+    return f"{number_of(videos, 'video')} {'are' if videos > 1 else 'is'} still to be downloaded."

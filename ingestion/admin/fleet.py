@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from ingestion import budget, operations, schedule, steering
-from ingestion.admin.bulk_actions import not_stored_yet, tell
+from ingestion.admin.bulk_actions import tell, to_be_downloaded
 from ingestion.admin.kinds import MEANINGS, meaning_with_link
 from ingestion.admin.limits_form import LimitsForm, TellsBlanks
 from ingestion.admin.page_actions import PageActions
@@ -27,7 +27,7 @@ from videos import tallies
 from videos.admin import PlainChangeList, ReadOnlyAdmin, WidePages
 from videos.cells import NOTHING, kind_label, label, moment, one_line, video_link
 from videos.models import Video
-from videos.paginator import Count, capped_count
+from videos.paginator import capped_count
 
 QUEUES = {SUPERVISOR: "Supervisor", "control": "Scans", "download": "Downloads"}
 GIVEN_UP = (
@@ -72,7 +72,7 @@ class LimitsAdmin(TellsBlanks, WidePages, PageActions, ModelAdmin):
         return (first, "pause_everything_now", *self.grave_actions)
 
     def warning(self, request, obj, name):
-        unfinished = not_stored_yet(Count(tallies.archive().waiting))
+        unfinished = to_be_downloaded(tallies.archive().waiting)
         runs = "What runs is stopped within seconds." if name.endswith("_now") else "What runs may finish."
         return f"{unfinished} {GIVEN_UP} {runs}"
 

@@ -21,7 +21,6 @@ from ingestion.options import Options
 from ingestion.progress import session_progress
 from ingestion.reports import failures
 from videos.cells import NOTHING, kind_words, label, moment, number_of, once, table
-from videos.paginator import Count
 from videos.text import counted
 
 MOST_PROBLEMS = 200
@@ -51,7 +50,7 @@ class SessionPage(SessionReport):
         if session:
             session.now = session_progress(session, files=MOST_FILES, asset_kinds=True, most_counted=MOST_COUNTED)
             session.failures = failures(session.now)
-            session.unfinished_videos = Count(session.now.unfinished)  # what a cancel would give up
+            session.unfinished_videos = session.now.unfinished  # what a cancel would give up
         return session
 
     def get_readonly_fields(self, request, obj=None):

@@ -227,7 +227,7 @@ STEERED_VIDEOS = Steering(
     not_paused=("it is paused or over already", "they are paused or over already"),
     not_resumed=("it was not held back itself; its session may be", "they were not held back themselves; their sessions may be"),
     not_cancelled=("it was over already", "they were over already"),
-    gives_up="What is not stored yet is given up and not downloaded, with the assets that wait.",
+    gives_up="What is still to be downloaded is given up, with the assets that wait.",
     comes_back="A retry brings it back.",
     cancel_undo="It can be undone for a week, but for what runs at this moment and for the assets.",
     resumed="will go on at once",
@@ -245,7 +245,7 @@ STEERED_CHANNELS = Steering(
     not_resumed=("it was not paused", "they were not paused"),
     not_cancelled=("nothing of it was to be done", "nothing of them was to be done"),
     gives_up="All that is still owed is given up and not downloaded: videos, scans and assets.",
-    comes_back="A retry in the list of videos brings those back; to look for new videos lists the channel again.",
+    comes_back="A retry in the list of videos brings the videos back; to look for new ones lists the channel again.",
     in_steps=True,
 )
 STEERED_SESSIONS = Steering(

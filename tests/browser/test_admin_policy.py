@@ -94,7 +94,7 @@ def asked(visit: Visit) -> Locator:
     visit.page.keyboard.press("Enter")
     dialog = visit.page.get_by_role("dialog", name="Cancel everything?")
     expect(dialog).to_be_visible()
-    expect(dialog).to_contain_text("1 video is not stored yet")
+    expect(dialog).to_contain_text("1 video is still to be downloaded")
     return dialog
 
 

@@ -4,17 +4,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ingestion.admin.bulk_actions import not_stored_yet
+from ingestion.admin.bulk_actions import to_be_downloaded
 from ingestion.models import Limits
 from tests.factories import make_channel, make_session, make_video
 from tests.pages import make_download, page_of, staff_with
-from videos.paginator import capped_count
 
 pytestmark = pytest.mark.django_db
 
 OWED = "All that is still owed is given up and not downloaded: videos, scans and assets."
-VIDEO = "What is not stored yet is given up and not downloaded, with the assets that wait. A retry brings it back."
-AGAIN = "A retry in the list of videos brings those back; to look for new videos lists the channel again."
+VIDEO = "What is still to be downloaded is given up, with the assets that wait. A retry brings it back."
+AGAIN = "A retry in the list of videos brings the videos back; to look for new ones lists the channel again."
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def warnings(client, row) -> dict[str, str]:
     ],
 )
 def test_a_button_that_cancels_says_how_many_videos_it_gives_up_and_what_brings_them_back(admin_client, rows, kind, videos, becomes):
-    given_up = f"{videos} not stored yet. {becomes}"
+    given_up = f"{videos} still to be downloaded. {becomes}"
     assert warnings(admin_client, rows[kind]) == {
         "cancel": f"{given_up} What runs may finish.",
         "cancel_now": f"{given_up} What runs is stopped within seconds.",
@@ -58,7 +57,9 @@ def test_a_button_that_cancels_says_how_many_videos_it_gives_up_and_what_brings_
 def test_the_buttons_for_everything_say_that_it_is_about_all(admin_client, rows):
     told = warnings(admin_client, rows["everything"])
     assert set(told) == {"cancel_everything", "cancel_everything_now"}
-    assert told["cancel_everything"].startswith("3 videos are not stored yet. All that is still owed, of all sessions, channels and hosts")
+    assert told["cancel_everything"].startswith(
+        "3 videos are still to be downloaded. All that is still owed, of all sessions, channels and hosts"
+    )
     assert "To resume a session brings back what is its own." in told["cancel_everything_now"]
     assert "stopped within seconds" in told["cancel_everything_now"] and "may finish" in told["cancel_everything"]
 
@@ -76,5 +77,13 @@ def test_who_may_not_cancel_is_asked_nothing_and_nothing_is_counted(client, rows
     assert not [query for query in queries if "COUNT" in query["sql"] and "'downloading'" in query["sql"]]
 
 
-def test_a_count_that_ended_early_says_so(rows):
-    assert not_stored_yet(capped_count(type(rows["video"]).objects.all(), 2)) == "2+ videos are not stored yet."
+@pytest.mark.parametrize(("videos", "told"), [(0, "No video is"), (1, "1 video is"), (2, "2 videos are"), (1234, "1,234 videos are")])
+def test_the_number_is_told_whatever_it_is(videos, told):
+    assert to_be_downloaded(videos) == f"{told} still to be downloaded."
+
+
+def test_what_failed_or_was_cancelled_is_not_to_be_downloaded(admin_client, rows):
+    for status in ("failed", "unavailable", "skipped"):
+        make_video(session=rows["session"], channel=rows["channel"], status=status)
+    for kind in ("session", "channel"):
+        assert warnings(admin_client, rows[kind])["cancel"].startswith("2 videos are still to be downloaded.")
