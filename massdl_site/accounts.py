@@ -9,8 +9,10 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -39,7 +41,24 @@ class UserAdmin(PlainUserAdmin, ModelAdmin):
     )
     beyond_roles = ("Rights beyond the roles", {"fields": ("is_superuser", "user_permissions"), "classes": ("collapse",)})
     readonly_fields: ClassVar = ("last_login", "date_joined")
+    list_display = ("username", "full_name", "email", "roles", "may_sign_in", "last_login")
+    list_filter = ("groups", "is_staff", "is_active")
     filter_horizontal = ("user_permissions",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @display(description="name")
+    def full_name(self, user: User) -> str:
+        return user.get_full_name() or "-"
+
+    @display(description="roles")
+    def roles(self, user: User) -> str:
+        return "Superuser" if user.is_superuser else ", ".join(group.name for group in user.groups.all()) or "None"
+
+    @display(description="may sign in", boolean=True)
+    def may_sign_in(self, user: User) -> bool:
+        return user.is_staff and user.is_active
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

@@ -61,6 +61,14 @@ def test_an_administrator_does_not_take_the_place_of_a_superuser(client, adminis
     assert (admin_user.username, admin_user.check_password("taken over 1")) == ("admin", False)
 
 
+def test_the_list_tells_who_may_do_what(client, administrator, somebody, admin_user, django_assert_max_num_queries):
+    with django_assert_max_num_queries(10):
+        page = client.get(reverse("admin:auth_user_changelist"))
+    model_admin = page.context["cl"].model_admin
+    told = {user.username: (model_admin.roles(user), model_admin.may_sign_in(user)) for user in page.context["cl"].result_list}
+    assert told == {"ada": (ADMINISTRATOR, True), "admin": ("Superuser", True), "bob": ("None", False)}
+
+
 def test_a_superuser_gives_rights_one_by_one(admin_client, somebody):
     page = admin_client.get(page_of(somebody))
     assert admin_client.post(page_of(somebody), sent(page, is_superuser="on")).status_code == 302
