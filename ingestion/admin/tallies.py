@@ -44,7 +44,7 @@ def tallies_of(session_ids: Collection[int]) -> dict[int, Tally]:
     """A tally for each session, zeros where nothing is known."""
     found = {pk: Tally(**vars(tally)) for pk, tally in tallies.of_sessions(session_ids).items()}
     scans = Scan.objects.filter(session__in=list(found)).order_by().values_list("session_id", "state")
-    for pk, state, count in scans.annotate(count=Count("pk")):
+    for pk, state, count in scans.annotate(count=Count("*")):
         found[pk].scans[state] = count
     return found
 

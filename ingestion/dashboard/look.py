@@ -139,7 +139,7 @@ def _running() -> Iterable[Running]:
 
 def _sessions() -> list[tuple[DownloadSession, Tally]]:
     """The latest, in two queries."""
-    scans = Scan.objects.filter(session=OuterRef("pk")).order_by().values("session").annotate(number=Count("pk")).values("number")
+    scans = Scan.objects.filter(session=OuterRef("pk")).order_by().values("session").annotate(number=Count("*")).values("number")
     counted = {"open_scans": scans.filter(state__in=["pending", "running"]), "failed_scans": scans.filter(state="failed")}
     latest = list(DownloadSession.objects.order_by("-id").defer("options", "problems").annotate(**counted)[:MOST_SESSIONS])
     found = tallies.of_sessions([session.pk for session in latest])
