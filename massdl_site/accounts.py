@@ -68,6 +68,11 @@ class UserAdmin(PlainUserAdmin, ModelAdmin):
         words = {"labels": LABELS, "help_texts": HELP_TEXTS} if obj else {}
         return super().get_form(request, obj, **words, **kwargs)
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Whoever is added here is staff: there is nothing else to sign in to."""
+        obj.is_staff = obj.is_staff or not change
+        super().save_model(request, obj, form, change)
+
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
             kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()

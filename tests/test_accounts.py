@@ -76,6 +76,15 @@ def test_a_superuser_gives_rights_one_by_one(admin_client, somebody):
     assert somebody.is_superuser
 
 
-def test_a_new_user_is_asked_for_a_name_and_a_password_first(client, administrator):
-    page = client.get(reverse("admin:auth_user_add"))
-    assert page.status_code == 200 and "user_permissions" not in page.text
+def test_a_new_user_is_asked_for_a_name_and_a_password_first_and_may_sign_in(client, administrator):
+    address = reverse("admin:auth_user_add")
+    assert "user_permissions" not in client.get(address).text
+    answer = client.post(
+        address, {"username": "eve", "usable_password": "true", "password1": "long enough 1", "password2": "long enough 1"}
+    )
+    assert answer.status_code == 302
+    eve = User.objects.get(username="eve")
+    assert (eve.is_staff, eve.is_superuser, eve.groups.count()) == (True, False, 0)
+    client.post(page_of(eve), {"username": "eve", "is_active": "on"})
+    eve.refresh_from_db()
+    assert not eve.is_staff, "it can be taken away"

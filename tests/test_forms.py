@@ -58,9 +58,18 @@ def test_who_may_not_import_is_told_whom_to_ask(client):
     assert reverse("admin:people_person_import") not in page[page.index('id="nothing-here"') :]
 
 
-@pytest.mark.parametrize("query", ["?q=elephant", "?status__exact=stored", "?todo=person"])
-def test_a_list_that_is_empty_by_what_was_asked_says_so(admin_client, query):
+@pytest.mark.parametrize(
+    ("query", "what_to_do"),
+    [
+        ("?q=elephant", "Search for fewer or other words."),
+        ("?q=el", "Search for three letters or more."),
+        ("?status__exact=stored", "Take filters away."),
+        ("?todo=person", "Take filters away."),
+        ("?q=elephant&status__exact=pending", "Search for fewer or other words, or take filters away."),
+    ],
+)
+def test_a_list_that_is_empty_by_what_was_asked_says_so_and_what_to_do(admin_client, query, what_to_do):
     make_video()
     page = admin_client.get(list_of(Video) + query).text
-    assert "Nothing in this list is as you asked for it." in page
+    assert "Nothing in this list is as you asked for it." in page and f"{what_to_do}</p>" in page
     assert 'id="nothing-here"' not in admin_client.get(list_of(Video)).text

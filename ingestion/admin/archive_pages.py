@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -107,8 +107,8 @@ class PersonPage(ArchivePage):
         if person.may_get_channels:
             page = f"{reverse('admin:people_channel_add')}?person={person.pk}"
             links.append(format_html('<a class="text-link" href="{}">Add a channel</a>', page))
-        rows = [format_html('<p class="mt-2">{}</p>', link) for link in links]
-        return format_html('<div class="massdl-wide">{}{}</div>', shown, SafeString("").join(rows))
+        rows = format_html_join("", '<p class="mt-2">{}</p>', ((link,) for link in links))
+        return format_html('<div class="massdl-wide">{}{}</div>', shown, rows)
 
 
 def channels_table(channels: Iterable[Channel]) -> SafeString:

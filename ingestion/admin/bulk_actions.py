@@ -58,6 +58,10 @@ class BulkActions(PageActions):
         verb = operations.find_verb(self.model, name)
         return f"{to_be_downloaded(self.unfinished(obj))} {verb.warning}" if name.startswith("cancel") else verb.warning
 
+    def dialog(self, obj: Any, name: str) -> dict[str, str]:
+        verb = operations.find_verb(self.model, name)
+        return {"data-confirm-title": verb.question.format(rows=obj), "data-confirm-yes": verb.answer}
+
     def run_verb(self, request: HttpRequest, chosen: QuerySet[Any], verb: Verb) -> HttpResponse | None:
         """Do it, when a row's page sent it; else ask whether it is to be done, and to how many rows."""
         operation = operations.ask(verb, chosen, request.user)
@@ -88,7 +92,7 @@ def _dialog(operation: Operation, verb: Verb) -> dict[str, str]:
     return {
         "title": words.question(operation, verb),
         "text": words.warning(operation, verb, at_once=operations.is_small(operation)),
-        "yes": verb.button,
+        "yes": verb.answer,
         "begin": reverse("admin:ingestion_operation_begin", args=[operation.pk]),
     }
 

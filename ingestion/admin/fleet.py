@@ -234,12 +234,12 @@ class BudgetAdmin(PageActions, ReadOnlyAdmin):
 def breaker_label(now: budget.State) -> str:
     """The breaker stands for refusals; an hour's allowance that is spent leaves it closed."""
     words = {
-        budget.CLOSED: ("Closed: requests may leave", "success"),
-        budget.HALF_OPEN: ("Half-open: one request finds out", "warning"),
-        budget.OPEN: ("Open: nothing is asked", "danger"),
+        budget.CLOSED: ("Yes: requests may leave", "success"),
+        budget.HALF_OPEN: ("One request finds out", "warning"),
+        budget.OPEN: ("No: it refused us", "danger"),
     }
     if now.breaker == budget.CLOSED and now.closed_until:
-        return label("Closed, but the hour's requests are used up", "warning")
+        return label("No: the hour's requests are used up", "warning")
     return label(*words[now.breaker])
 
 

@@ -94,7 +94,7 @@ class OperationAdmin(ReadOnlyAdmin):
             if obj.created_by_id not in (None, request.user.pk):
                 return {}
             at_once = operations.is_small(obj)
-            asked = {"question": words.question(obj, verb), "warning": words.warning(obj, verb, at_once=at_once), "yes": verb.button}
+            asked = {"question": words.question(obj, verb), "warning": words.warning(obj, verb, at_once=at_once), "yes": verb.answer}
             return {"asked": asked, "back": list_of(obj)}
         return {"may_stop": obj.state == State.RUNNING, "may_undo": operations.undoable(obj), "undo_warning": undo_warning(obj)}
 

@@ -27,6 +27,10 @@ class PageActions:
         """What a grave action would do to this row by now, in whole sentences; "" where the hint says it all."""
         return ""
 
+    def dialog(self, obj: Any, name: str) -> dict[str, str]:
+        """What a grave action's dialog says otherwise than its button: attributes of massdl/confirm.js."""
+        return {}
+
     def names_of_page_actions(self, request: HttpRequest, obj: Any) -> Sequence[str]:
         """Those that make sense for this row; what the user may not do is left out by the caller."""
         return self.actions
@@ -46,7 +50,7 @@ class PageActions:
         text, _, hint = description.partition(": ")
         hint = hint[:1].upper() + hint[1:]
         warning = (self.warning(request, obj, name) or f"{hint or text}.") if name in self.grave_actions else ""
-        return {"name": name, "text": text, "hint": hint, "attrs": {"data-confirm": warning} if warning else {}}
+        return {"name": name, "text": text, "hint": hint, "attrs": {"data-confirm": warning, **self.dialog(obj, name)} if warning else {}}
 
     def response_action(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
         response = super().response_action(request, queryset)

@@ -26,6 +26,10 @@ from videos.text import counted
 MOST_PROBLEMS = 200
 MOST_CHANNELS = 20
 OF_THE_STATE = ("pause", "resume", "cancel")
+OUTDATED = {
+    "buttons": "This session was paused, went on or ended since the page was loaded: other buttons belong to it now.",
+    "refused": "What went wrong has changed since the page was loaded.",
+}
 FIRST_FAILED = Case(When(state=Scan.State.FAILED, then=Value(0)), default=Value(1))
 ASKED_FOR = ["made_from", "options_in_words", ("made_by", "started")]
 
@@ -79,13 +83,19 @@ class SessionPage(SessionReport):
             raise PermissionDenied
         session = get_object_or_404(DownloadSession.objects.defer("problems"), pk=pk)
         session.now = session_progress(session, files=MOST_FILES, most_counted=MOST_COUNTED)
-        is_outdated = request.GET.get("buttons", "") != self._names_of_buttons(request, session)
         values = values_for(session, request.user.has_perm)
-        return JsonResponse({**values, "outdated": [_outdated(session)] if is_outdated else []})
+        return JsonResponse({**values, "outdated": self._outdated(request, session)})
 
     def _live_url(self, request: HttpRequest, session: DownloadSession) -> str:
         page = reverse("admin:ingestion_downloadsession_progress", args=[session.pk])
-        return f"{page}?buttons={self._names_of_buttons(request, session)}"
+        return f"{page}?buttons={self._names_of_buttons(request, session)}&refused={_refused(session)}"
+
+    def _outdated(self, request: HttpRequest, session: DownloadSession) -> list[dict[str, str]]:
+        """A row, if any, on what else of the page is not as it was when it was loaded."""
+        now = {"buttons": self._names_of_buttons(request, session), "refused": str(_refused(session))}
+        texts = [text for name, text in OUTDATED.items() if request.GET.get(name, "") != now[name]]
+        page = reverse("admin:ingestion_downloadsession_change", args=[session.pk])
+        return [{"key": "outdated", "text": " ".join(texts), "link": "Load it again", "href": page}] if texts else []
 
     def _names_of_buttons(self, request: HttpRequest, session: DownloadSession) -> str:
         """Of those that go with the session's state; others come and go with each download, and do nothing where they are late."""
@@ -116,7 +126,8 @@ class SessionPage(SessionReport):
     @display(description="videos, channels and assets")
     def what_failed(self, session):
         """A line for each kind, which unfolds to what it means and what to do."""
-        return render_to_string("admin/failures.html", {"rows": [(_failed(row), row) for row in session.failures]})
+        rows = [(_failed(row), row, _videos_of(session, row)) for row in session.failures]
+        return render_to_string("admin/failures.html", {"rows": rows})
 
     @display(description="how they were listed")
     @once
@@ -141,10 +152,17 @@ def folded(title: str, inner: SafeString, after: SafeString | str = "") -> SafeS
     return render_to_string("admin/folded.html", {"title": title, "inner": inner, "after": after})
 
 
-def _outdated(session: DownloadSession) -> dict[str, str]:
-    text = "This session was paused, went on or ended since the page was loaded: other buttons belong to it now."
-    page = reverse("admin:ingestion_downloadsession_change", args=[session.pk])
-    return {"key": "buttons", "text": text, "link": "Load it again", "href": page}
+def _refused(session: DownloadSession) -> int:
+    """Videos and channels that the part on what went wrong is about."""
+    return sum(session.now.kinds.values()) + session.now.scans["failed"]
+
+
+def _videos_of(session: DownloadSession, row: dict[str, Any]) -> SafeString | str:
+    """A link to those of its own videos."""
+    if not row["videos"]:
+        return ""
+    query = {"session__id__exact": session.pk, "error_kind": row["kind"]}
+    return list_link("videos_video", query, f"Show the {counted(row['videos'], 'video')}")
 
 
 def _failed(row: dict[str, Any]) -> str:

@@ -74,6 +74,11 @@ class Verb:
         return 1 if self.examines or self.in_steps else PIECE
 
     @property
+    def answer(self) -> str:
+        """Of whoever agrees; "Cancel" alone would be taken for leaving the question."""
+        return f"Yes, {self.button.lower()}" if self.is_grave else self.button
+
+    @property
     def description(self) -> str:
         """As the list of actions has it."""
         return f"{self.button}: {self.hint}" if self.hint else self.button

@@ -57,6 +57,19 @@ def test_a_session_is_watched_paused_and_resumed_on_its_page(complaints, page: P
     assert complaints == []
 
 
+def test_a_row_keeps_its_own_words_when_the_page_is_refreshed(complaints, page: Page, live_server):
+    session = make_session()
+    video = make_download(session=session)
+    page.goto(live_server.url + page_of(session))
+    with page.expect_response("**/progress/*"):
+        pass
+    Video.objects.filter(pk=video.pk).update(title="Another title")
+    row = page.locator('[data-live-list="running"] li')
+    expect(row.get_by_text("Another title")).to_be_visible(timeout=SOON)
+    expect(row.locator('[data-live-text="state"]')).to_have_text("")
+    assert complaints == []
+
+
 def press(page: Page, name: str) -> None:
     """A button of the page; where it asks, the answer is yes."""
     page.get_by_role("button", name=name, exact=True).first.click()

@@ -221,9 +221,9 @@ OPEN = {"open_until": timezone.now() + timedelta(days=1), "open_reason": "bot_ch
 @pytest.mark.parametrize(
     ("fields", "limits", "words"),
     [
-        pytest.param({}, {}, ["Closed: requests may leave", "42 of 900 requests", "1 per second"], id="closed"),
-        pytest.param(OPEN, {}, ["Open: nothing is asked", "Bot check", "YouTube takes us for a robot."], id="open"),
-        pytest.param({**OPEN, "open_until": timezone.now()}, {}, ["Half-open: one request finds out"], id="half-open"),
+        pytest.param({}, {}, ["Yes: requests may leave", "42 of 900 requests", "1 per second"], id="closed"),
+        pytest.param(OPEN, {}, ["No: it refused us", "Bot check", "YouTube takes us for a robot."], id="open"),
+        pytest.param({**OPEN, "open_until": timezone.now()}, {}, ["One request finds out"], id="half-open"),
         pytest.param({}, {"requests_per_hour": 42, "requests_per_second": 0.5}, ["used up", "42 of 42", "0.5 per second"], id="spent"),
     ],
 )

@@ -234,6 +234,35 @@ def test_buttons_that_are_not_the_right_ones_any_more_are_told_with_a_link(admin
     assert admin_client.get(live_address(admin_client, session)).json()["outdated"] == []
 
 
+@pytest.mark.parametrize("kind", ["video", "channel"])
+def test_what_has_gone_wrong_since_is_told_with_a_link(admin_client, kind):
+    session = make_session()
+    make_video(session=session)
+    make_video(session=session, status="failed")
+    address = live_address(admin_client, session)
+    assert admin_client.get(address).json()["outdated"] == []
+    make_video(session=session, status="unavailable") if kind == "video" else make_scan(
+        session=session, state="failed", error_kind="network"
+    )
+    (row,) = admin_client.get(address).json()["outdated"]
+    assert row["text"] == "What went wrong has changed since the page was loaded." and row["href"] == page_of(session)
+    DownloadSession.objects.update(state="paused")
+    (row,) = admin_client.get(address).json()["outdated"]
+    assert "other buttons belong to it now. What went wrong" in row["text"]
+
+
+def test_what_went_wrong_leads_to_the_videos(admin_client):
+    session = make_session()
+    for _ in range(2):
+        make_video(session=session, status="failed", error_kind="private")
+    make_scan(session=session, state="failed", error_kind="network")
+    page = admin_client.get(page_of(session)).text
+    address = f"{reverse('admin:videos_video_changelist')}?session__id__exact={session.pk}&amp;error_kind=private"
+    assert f'href="{address}">Show the 2 videos</a>' in page
+    assert "error_kind=network" not in page, "a channel is no video"
+    assert admin_client.get(address.replace("&amp;", "&")).context["cl"].result_count == 2
+
+
 def test_a_download_that_begins_makes_no_button_wrong(admin_client):
     session = make_session()
     make_video(session=session)

@@ -54,6 +54,14 @@ def test_a_button_that_cancels_says_how_many_videos_it_gives_up_and_what_brings_
     }
 
 
+def test_the_question_names_the_row_and_the_answer_cannot_be_taken_for_going_back(admin_client, rows):
+    buttons = admin_client.get(page_of(rows["session"])).context["page_actions"]["buttons"]
+    asked = {button["name"]: button["attrs"] for button in buttons if button["attrs"]}
+    said = {name: (attrs["data-confirm-title"], attrs["data-confirm-yes"]) for name, attrs in asked.items()}
+    session = str(rows["session"])
+    assert said == {"cancel": (f"Cancel {session}?", "Yes, cancel"), "cancel_now": (f"Cancel {session} at once?", "Yes, cancel now")}
+
+
 def test_the_buttons_for_everything_say_that_it_is_about_all(admin_client, rows):
     told = warnings(admin_client, rows["everything"])
     assert set(told) == {"cancel_everything", "cancel_everything_now"}

@@ -12,7 +12,10 @@
   const SIGNED_OUT = "You are signed out, and these numbers do not change any more. Load the page again.";
   const FORBIDDEN = "You may not see this any more, and these numbers do not change. Ask whoever looks after the users.";
 
-  const within = (root, name) => [root, ...root.querySelectorAll(`[data-live-${name}]`)].filter((node) => node.matches(`[data-live-${name}]`));
+  // What stands in a row of a list is the row's, and not the page's.
+  const within = (root, name) => [root, ...root.querySelectorAll(`[data-live-${name}]`)].filter(
+    (node) => node.matches(`[data-live-${name}]`) && node.closest("[data-live-list]") === root.closest("[data-live-list]"),
+  );
 
   const each = (root, name, values, put) => {
     for (const node of within(root, name)) {

@@ -34,7 +34,8 @@ def test_a_persons_page_shows_channels_numbers_and_the_newest_videos(admin_clien
     assert "All 23 videos" in words and f"person__id__exact={person.pk}" in page.text
     assert "Another person" not in words
     assert "&lt;b&gt;First&lt;/b&gt;" in page.text and "<b>First" not in page.text
-    assert f"{reverse('admin:people_channel_add')}?person={person.pk}" in page.text
+    add = f"{reverse('admin:people_channel_add')}?person={person.pk}"
+    assert f'<p class="mt-2"><a class="text-link" href="{add}">Add a channel</a></p>' in page.text
 
 
 def test_many_channels_of_a_person_are_a_click_away(admin_client):

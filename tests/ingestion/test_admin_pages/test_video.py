@@ -35,7 +35,7 @@ def test_a_videos_page_tells_its_attempts_as_a_story(admin_client):
     assert "On host-7, took 1:05." in words
     assert "On host-8, took 0:10, 50.0 MB at 5.0 MB a second, picture + sound." in words.replace("\xa0", " ")
     assert words.index("Attempt 2") < words.index("Attempt 1")
-    assert "The connection to YouTube failed. Check this host" in words
+    assert "The connection to YouTube failed. Retry; if it stays" in words
     assert "&lt;b&gt;reset" in page.text and "<details" in page.text
 
 
