@@ -232,7 +232,13 @@ def test_a_videos_page_shows_its_assets_with_advice(admin_client):
     make_asset(video=video, kind="subtitles", language="en", ext="vtt", is_automatic=True, status="stored")
     make_asset(video=video, kind="thumbnail", ext="", status="failed", error_kind="network", error_message="raw line")
     text = admin_client.get(page_of(video)).content.decode()
-    for words in ("Subtitles (vtt)", "en, automatic", "raw line", "Check this host", "Retry assets"):
+    for words in (
+        "Subtitles (vtt)",
+        "en, automatic",
+        "raw line",
+        "ask whoever runs massdl to check the network and the proxy",
+        "Retry assets",
+    ):
         assert words in text
 
 
