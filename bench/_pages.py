@@ -101,7 +101,7 @@ FAR = {
 }
 SEARCHES = {
     "a frequent word": f"q={COMMON[0]}",
-    "a frequent word, the last page": f"q={COMMON[0]}&p=40",
+    "a frequent word, the last page": f"q={COMMON[0]}&p=40",  # of the 1,000 rows that are counted
     "a seldom word": f"q={SELDOM}",
     "a word of one title": "q={word}",
     "two words": f"q={COMMON[0]}+{SELDOM}",
